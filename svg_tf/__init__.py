@@ -1,0 +1,1 @@
+"""Stochastic Video Generation in TensorFlow and Keras."""
