@@ -55,14 +55,30 @@ class ModelConfig:
     batch_statistics: BatchStatistics = "folded"
     """Training batch normalisation over B*T frames at once (folded) or, as the reference, per time step over B."""
 
+    bias_before_norm: bool = False
+    """Biases in the convolutions that batch normalisation follows, as in the reference. They cannot change what the
+    model computes in training (the normalisation subtracts them), so that they only drift with rounding errors."""
+
     def __post_init__(self):
         _require(self.backbone in _IMAGE_SIZES, f"backbone must be one of {sorted(_IMAGE_SIZES)}, got {self.backbone!r}.")
         sizes = _IMAGE_SIZES[self.backbone]
-        _require(self.image_size in sizes, f"image_size of backbone {self.backbone!r} must be one of {sizes}, got {self.image_size}.")
+        _require(
+            self.image_size in sizes, f"image_size of backbone {self.backbone!r} must be one of {sizes}, got {self.image_size}."
+        )
         for name, choices in (("prior", Prior), ("skips", SkipSource), ("batch_statistics", BatchStatistics)):
             value, allowed = getattr(self, name), typing.get_args(choices)
             _require(value in allowed, f"{name} must be one of {allowed}, got {value!r}.")
-        for name in ("channels", "width", "g_dim", "z_dim", "rnn_size", "predictor_layers", "posterior_layers", "prior_layers", "n_past"):
+        for name in (
+            "channels",
+            "width",
+            "g_dim",
+            "z_dim",
+            "rnn_size",
+            "predictor_layers",
+            "posterior_layers",
+            "prior_layers",
+            "n_past",
+        ):
             _require(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}.")
         _require(self.beta >= 0, f"beta must not be negative, got {self.beta}.")
         _require(self.beta_warmup_steps >= 0, f"beta_warmup_steps must not be negative, got {self.beta_warmup_steps}.")

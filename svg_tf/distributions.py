@@ -1,0 +1,26 @@
+"""Posterior and prior over z_t as TensorFlow Probability distributions. The only module that imports it."""
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+tfd = tfp.distributions
+
+
+def diagonal_gaussian(mean, log_variance) -> tfd.Distribution:
+    """N(mean, diag(exp(log_variance))) over the last axis; both float32 [..., z_dim]."""
+    return tfd.MultivariateNormalDiag(loc=mean, scale_diag=tf.exp(0.5 * log_variance))
+
+
+def standard_normal_like(q: tfd.Distribution) -> tfd.Distribution:
+    """N(0, I) with the shape of `q`."""
+    return tfd.MultivariateNormalDiag(loc=tf.zeros_like(q.mean()), scale_diag=tf.ones_like(q.mean()))
+
+
+def sample(q: tfd.Distribution, noise) -> tf.Tensor:
+    """mean + sigma * noise: the reparameterised sample (Kingma & Welling 2014) for noise ~ N(0, I)."""
+    return q.mean() + q.stddev() * noise
+
+
+def kl(q: tfd.Distribution, p: tfd.Distribution) -> tf.Tensor:
+    """KL(q || p) in nats, summed over z: float32 [...]."""
+    return tfd.kl_divergence(q, p)

@@ -1,0 +1,137 @@
+"""Convolutions, batch normalisation and activation of the backbones (paper appendix; initialisers of DCGAN).
+
+`norm` is how batch normalisation works in a call:
+  "train"    statistics of this batch; the moving averages follow
+  "batch"    statistics of this batch; the moving averages stay (an option in evaluation)
+  "running"  the moving averages: each frame's result is independent of its batch-mates
+"""
+
+from typing import Literal
+
+import keras
+from keras import ops
+
+from svg_tf import kernels
+
+Norm = Literal["train", "batch", "running"]
+LEAKY_SLOPE = 0.2
+BN_EPSILON = 1e-5
+BN_DECAY = 0.9
+
+
+def kernel_initializer():
+    return keras.initializers.RandomNormal(mean=0.0, stddev=0.02)
+
+
+def leaky_relu(x):
+    return ops.leaky_relu(x, LEAKY_SLOPE)
+
+
+class BatchNorm(keras.layers.Layer):
+    """Batch normalisation with synchronised statistics, gamma ~ N(1, 0.02), epsilon 1e-5, moving-average decay 0.9.
+
+    Its own class because Keras's normalises in several unfused passes (2.5 times slower on CPU) and has no mode that
+    uses the batch's statistics without moving the averages.
+    """
+
+    def __init__(self, channels: int, **kwargs):
+        super().__init__(**kwargs)
+        self.gamma = self.add_weight(
+            shape=(channels,), initializer=keras.initializers.RandomNormal(mean=1.0, stddev=0.02), name="gamma"
+        )
+        self.beta = self.add_weight(shape=(channels,), initializer="zeros", name="beta")
+        averages = {"trainable": False, "autocast": False, "aggregation": "mean"}
+        self.moving_mean = self.add_weight(shape=(channels,), initializer="zeros", name="moving_mean", **averages)
+        self.moving_variance = self.add_weight(shape=(channels,), initializer="ones", name="moving_variance", **averages)
+        self.built = True
+
+    def call(self, x, norm: Norm = "running", groups: int = 1):
+        """x: float [N, H, W, C]. groups > 1: each of `groups` consecutive parts (time steps) is normalised on its own."""
+        if norm == "running":
+            scale = ops.cast(self.gamma, "float32") * ops.rsqrt(self.moving_variance + BN_EPSILON)
+            offset = ops.cast(self.beta, "float32") - self.moving_mean * scale
+            return x * ops.cast(scale, x.dtype) + ops.cast(offset, x.dtype)
+        gamma, beta = ops.cast(self.gamma, "float32"), ops.cast(self.beta, "float32")
+        y, mean, variance = kernels.batch_norm(x, gamma, beta, BN_EPSILON, groups)
+        if norm == "train":
+            # What `groups` updates in a row leave: the last one counts most.
+            weights = ops.convert_to_tensor([[(1 - BN_DECAY) * BN_DECAY ** (groups - 1 - i)] for i in range(groups)], "float32")
+            for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
+                average.assign(average * BN_DECAY**groups + ops.sum(weights * value, axis=0))
+        return y
+
+
+class Conv(keras.layers.Layer):
+    """A convolution kernel [k, k, ...] ~ N(0, 0.02) and, where `use_bias`, a bias of zeros.
+
+    kind: "down" 4x4 stride 2 padding 1; "up" its transpose; "same" 3x3 padding 1; "valid" the whole map to 1x1
+    (kernel 4x4); "expand" 1x1 to a 4x4 map (a transposed "valid").
+    """
+
+    def __init__(self, kind: str, inputs: int, outputs: int, use_bias: bool = False, **kwargs):
+        super().__init__(**kwargs)
+        size = 3 if kind == "same" else 4
+        shape = (size, size, outputs, inputs) if kind in ("up", "expand") else (size, size, inputs, outputs)
+        self.kind, self.outputs = kind, outputs
+        self.kernel = self.add_weight(shape=shape, initializer=kernel_initializer(), name="kernel")
+        self.bias = self.add_weight(shape=(outputs,), initializer="zeros", name="bias") if use_bias else None
+        self.built = True
+
+    def call(self, x):
+        kernel = ops.convert_to_tensor(self.kernel)
+        if self.kind == "down":
+            y = kernels.conv_down(x, kernel)
+        elif self.kind == "up":
+            y = kernels.conv_up(x, kernel)
+        elif self.kind == "same":
+            y = ops.conv(x, kernel, strides=1, padding="same")
+        elif self.kind == "valid":  # one dot product with the whole 4x4 map
+            y = ops.matmul(ops.reshape(x, (-1, 16 * x.shape[-1])), ops.reshape(kernel, (-1, self.outputs)))
+            y = ops.reshape(y, (-1, 1, 1, self.outputs))
+        else:  # "expand": [N, 1, 1, C] -> [N, 4, 4, outputs]
+            y = ops.matmul(ops.reshape(x, (-1, x.shape[-1])), ops.transpose(ops.reshape(kernel, (-1, x.shape[-1]))))
+            y = ops.reshape(y, (-1, 4, 4, self.outputs))
+        return y if self.bias is None else y + self.bias
+
+    def multiply_adds(self, height: int) -> int:
+        """Multiply-adds for one input map of `height` pixels a side, without the bias."""
+        positions = {"down": height // 2, "up": height, "same": height, "valid": 1, "expand": 1}[self.kind] ** 2
+        return positions * self.kernel.shape[0] * self.kernel.shape[1] * self.kernel.shape[2] * self.kernel.shape[3]
+
+
+class ConvBlock(keras.layers.Layer):
+    """Convolution, batch normalisation, activation ("leaky_relu" or "tanh")."""
+
+    def __init__(self, kind: str, inputs: int, outputs: int, activation: str = "leaky_relu", use_bias: bool = False, **kwargs):
+        super().__init__(**kwargs)
+        self.conv = Conv(kind, inputs, outputs, use_bias, name="conv")
+        self.norm = BatchNorm(outputs, name="norm")
+        self.activation = {"leaky_relu": leaky_relu, "tanh": ops.tanh}[activation]
+        self.built = True
+
+    def call(self, x, norm: Norm = "running", groups: int = 1, added=None):
+        """added: further contribution to the convolution's result, before normalisation (see `SkipConvBlock`)."""
+        y = self.conv(x)
+        if added is not None:
+            y = added(y)
+        return self.activation(self.norm(y, norm=norm, groups=groups))
+
+
+class SkipConvBlock(keras.layers.Layer):
+    """A `ConvBlock` fed with concat(x, skip), computed as conv(x) + conv(skip).
+
+    The skip half is the same for all frames that share a skip frame (and for all samples of a sequence): `skip_term`
+    computes it once per distinct skip, and `combine(conv(x), term)` adds it to the frames that use it.
+    """
+
+    def __init__(self, kind: str, inputs: int, skip_inputs: int, outputs: int, use_bias: bool = False, **kwargs):
+        super().__init__(**kwargs)
+        self.block = ConvBlock(kind, inputs, outputs, use_bias=use_bias, name="block")
+        self.skip_conv = Conv(kind, skip_inputs, outputs, name="skip_conv")
+        self.built = True
+
+    def skip_term(self, skip):
+        return self.skip_conv(skip)
+
+    def call(self, x, term, combine, norm: Norm = "running", groups: int = 1):
+        return self.block(x, norm=norm, groups=groups, added=lambda y: combine(y, term))

@@ -1,0 +1,86 @@
+"""DCGAN encoder and decoder for 32, 64 and 128 pixels (paper appendix; Radford et al. 2016).
+
+Encoder: 4x4 stride-2 convolutions, each with batch normalisation and leaky ReLU, whose results are the skips, down to
+4x4; then one 4x4 convolution to g_dim, batch normalisation, tanh. The decoder mirrors it; each of its levels is fed
+concat(previous, skip). 128 px has one level more (at full width), 32 px (ours, for quick runs) one fewer.
+"""
+
+import keras
+from keras import ops
+
+from svg_tf.layers.convolution import Conv, ConvBlock, SkipConvBlock
+
+
+def level_widths(image_size: int, width: int) -> list[int]:
+    """Channels of the encoder levels, finest first: 64 px -> [1, 2, 4, 8] * width, 128 px one more 8 * width."""
+    return {32: [width, 2 * width, 4 * width], 64: [width, 2 * width, 4 * width, 8 * width]}.get(
+        image_size, [width, 2 * width, 4 * width, 8 * width, 8 * width]
+    )
+
+
+class DCGANEncoder(keras.layers.Layer):
+    """x: float [N, S, S, channels] in [0, 1] -> (h [N, g_dim] in [-1, 1], skips [N, S/2, S/2, .], [N, S/4, S/4, .], ...)."""
+
+    def __init__(self, image_size, channels, width, g_dim, use_bias=False, **kwargs):
+        super().__init__(**kwargs)
+        self.image_size = image_size
+        widths = level_widths(image_size, width)
+        self.levels = [
+            ConvBlock("down", before, after, use_bias=use_bias, name=f"level_{i + 1}")
+            for i, (before, after) in enumerate(zip([channels, *widths], widths, strict=False))
+        ]
+        self.head = ConvBlock("valid", widths[-1], g_dim, activation="tanh", use_bias=use_bias, name="head")
+        self.built = True
+
+    def call(self, x, norm="running", groups=1):
+        skips = []
+        for level in self.levels:
+            x = level(x, norm=norm, groups=groups)
+            skips.append(x)
+        return ops.squeeze(self.head(x, norm=norm, groups=groups), (1, 2)), skips
+
+    def multiply_adds(self) -> int:
+        """Multiply-adds of one frame's convolutions."""
+        sizes = [self.image_size >> i for i in range(len(self.levels))]
+        return sum(b.conv.multiply_adds(s) for b, s in zip(self.levels, sizes, strict=True)) + self.head.conv.multiply_adds(4)
+
+
+class DCGANDecoder(keras.layers.Layer):
+    """(g [N, g_dim], terms from `skip_terms`) -> frames float [N, S, S, channels] in [0, 1]."""
+
+    def __init__(self, image_size, channels, width, g_dim, use_bias=False, **kwargs):
+        super().__init__(**kwargs)
+        widths = level_widths(image_size, width)
+        self.head = ConvBlock("expand", g_dim, widths[-1], use_bias=use_bias, name="head")
+        coarse_first = widths[::-1]
+        self.levels = [
+            SkipConvBlock("up", before, before, after, use_bias=use_bias, name=f"level_{i + 1}")
+            for i, (before, after) in enumerate(zip(coarse_first, coarse_first[1:], strict=False))
+        ]
+        self.out = Conv("up", width, channels, use_bias=True, name="out")
+        self.out_skip = Conv("up", width, channels, name="out_skip")
+        self.built = True
+
+    def skip_terms(self, skips):
+        """What the encoder's maps add to each level: skips as the encoder returns them -> list, coarsest first."""
+        coarse_first = skips[::-1]
+        return [level.skip_term(skip) for level, skip in zip(self.levels, coarse_first, strict=False)] + [
+            self.out_skip(coarse_first[-1])
+        ]
+
+    def call(self, g, terms, combine, norm="running", groups=1):
+        """combine(y, term): adds `term` (computed for the distinct skip frames) to the frames y that use it."""
+        d = self.head(g[:, None, None, :], norm=norm, groups=groups)
+        for level, term in zip(self.levels, terms, strict=False):
+            d = level(d, term, combine=combine, norm=norm, groups=groups)
+        return ops.sigmoid(combine(self.out(d), terms[-1]))
+
+    def multiply_adds(self) -> tuple[int, int]:
+        """Multiply-adds of one frame's convolutions: (from g, the skip half)."""
+        sizes = [4 << i for i in range(len(self.levels) + 1)]
+        main = [level.block.conv for level in self.levels] + [self.out]
+        skip = [level.skip_conv for level in self.levels] + [self.out_skip]
+        return (
+            self.head.conv.multiply_adds(1) + sum(c.multiply_adds(s) for c, s in zip(main, sizes, strict=True)),
+            sum(c.multiply_adds(s) for c, s in zip(skip, sizes, strict=True)),
+        )

@@ -1,0 +1,99 @@
+"""VGG encoder and decoder for 64 and 128 pixels (paper appendix; Simonyan & Zisserman 2015).
+
+Encoder: blocks of 3x3 convolutions with batch normalisation and leaky ReLU, whose results, before a 2x2 max-pooling,
+are the skips; then one 4x4 convolution to g_dim, batch normalisation, tanh. Decoder: up-sampling by 2 (nearest),
+concat with the skip, a block of 3x3 convolutions; the last convolution gives the frame. 128 px has one more block.
+"""
+
+import keras
+from keras import ops
+
+from svg_tf.layers.convolution import Conv, ConvBlock, SkipConvBlock
+
+
+def encoder_blocks(image_size: int, width: int) -> list[list[int]]:
+    """Channels of the convolutions of each encoder block, finest first."""
+    blocks = [[width] * 2, [2 * width] * 2, [4 * width] * 3, [8 * width] * 3]
+    return blocks + [[8 * width] * 3] * (image_size == 128)
+
+
+def decoder_blocks(image_size: int, width: int) -> list[list[int]]:
+    """Channels of the convolutions of each decoder block, coarsest first; the frame's own convolution follows."""
+    blocks = [[8 * width, 8 * width, 4 * width], [4 * width, 4 * width, 2 * width], [2 * width, width], [width]]
+    return [[8 * width] * 3] * (image_size == 128) + blocks
+
+
+class VGGEncoder(keras.layers.Layer):
+    """x: float [N, S, S, channels] in [0, 1] -> (h [N, g_dim] in [-1, 1], skips [N, S, S, .], [N, S/2, S/2, .], ...)."""
+
+    def __init__(self, image_size, channels, width, g_dim, use_bias=False, **kwargs):
+        super().__init__(**kwargs)
+        self.image_size = image_size
+        self.blocks, before = [], channels
+        for i, widths in enumerate(encoder_blocks(image_size, width)):
+            block = []
+            for j, after in enumerate(widths):
+                block.append(ConvBlock("same", before, after, use_bias=use_bias, name=f"block_{i + 1}_{j + 1}"))
+                before = after
+            self.blocks.append(block)
+        self.head = ConvBlock("valid", before, g_dim, activation="tanh", use_bias=use_bias, name="head")
+        self.built = True
+
+    def call(self, x, norm="running", groups=1):
+        skips = []
+        for block in self.blocks:
+            for conv in block:
+                x = conv(x, norm=norm, groups=groups)
+            skips.append(x)
+            x = ops.max_pool(x, 2, 2)
+        return ops.squeeze(self.head(x, norm=norm, groups=groups), (1, 2)), skips
+
+    def multiply_adds(self) -> int:
+        """Multiply-adds of one frame's convolutions."""
+        convs = [(conv.conv, self.image_size >> i) for i, block in enumerate(self.blocks) for conv in block]
+        return sum(conv.multiply_adds(size) for conv, size in convs) + self.head.conv.multiply_adds(4)
+
+
+class VGGDecoder(keras.layers.Layer):
+    """(g [N, g_dim], terms from `skip_terms`) -> frames float [N, S, S, channels] in [0, 1]."""
+
+    def __init__(self, image_size, channels, width, g_dim, use_bias=False, **kwargs):
+        super().__init__(**kwargs)
+        before = 8 * width
+        self.head = ConvBlock("expand", g_dim, before, use_bias=use_bias, name="head")
+        skip_widths = [block[-1] for block in encoder_blocks(image_size, width)][::-1]
+        self.first, self.rest = [], []
+        for i, (widths, skip_width) in enumerate(zip(decoder_blocks(image_size, width), skip_widths, strict=True)):
+            self.first.append(SkipConvBlock("same", before, skip_width, widths[0], use_bias=use_bias, name=f"block_{i + 1}_1"))
+            self.rest.append(
+                [
+                    ConvBlock("same", a, b, use_bias=use_bias, name=f"block_{i + 1}_{j + 2}")
+                    for j, (a, b) in enumerate(zip(widths, widths[1:], strict=False))
+                ]
+            )
+            before = widths[-1]
+        self.out = Conv("same", before, channels, use_bias=True, name="out")
+        self.built = True
+
+    def skip_terms(self, skips):
+        """What the encoder's maps add to each block: skips as the encoder returns them -> list, coarsest first."""
+        return [block.skip_term(skip) for block, skip in zip(self.first, skips[::-1], strict=True)]
+
+    def call(self, g, terms, combine, norm="running", groups=1):
+        """combine(y, term): adds `term` (computed for the distinct skip frames) to the frames y that use it."""
+        d = self.head(g[:, None, None, :], norm=norm, groups=groups)
+        for first, rest, term in zip(self.first, self.rest, terms, strict=True):
+            d = ops.repeat(ops.repeat(d, 2, axis=1), 2, axis=2)
+            d = first(d, term, combine=combine, norm=norm, groups=groups)
+            for conv in rest:
+                d = conv(d, norm=norm, groups=groups)
+        return ops.sigmoid(self.out(d))
+
+    def multiply_adds(self) -> tuple[int, int]:
+        """Multiply-adds of one frame's convolutions: (from g, the skip half)."""
+        main, skip = self.head.conv.multiply_adds(1), 0
+        for i, (first, rest) in enumerate(zip(self.first, self.rest, strict=True)):
+            size = 8 << i
+            main += sum(conv.multiply_adds(size) for conv in [first.block.conv, *(c.conv for c in rest)])
+            skip += first.skip_conv.multiply_adds(size)
+        return main + self.out.multiply_adds(size), skip

@@ -1,0 +1,101 @@
+"""What every video predictor shares: the training step, its metrics, and the checks of what comes in."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from svg_tf import kernels, noise
+
+
+def check_frames(frames, image_size: int, channels: int, least: int, what: str = "frames") -> tf.Tensor:
+    """frames: float [B, T >= least, S, S, C] in [0, 1], array or tensor -> float32 tensor. Raises `ValueError`."""
+    expected = f"{what} must be float [batch, time >= {least}, {image_size}, {image_size}, {channels}] in [0, 1]"
+    if not tf.is_tensor(frames):
+        frames = np.asarray(frames)
+    if not (tf.as_dtype(frames.dtype).is_floating):
+        hint = "; scale uint8 frames with data_pipelines.transform.to_float" if frames.dtype == np.uint8 else ""
+        raise ValueError(f"{expected}, got dtype {tf.as_dtype(frames.dtype).name}{hint}.")
+    shape = tuple(frames.shape)
+    if len(shape) != 5 or shape[2:] != (image_size, image_size, channels):
+        raise ValueError(f"{expected}, got shape {shape}.")
+    if shape[0] == 0 or shape[1] < least:
+        raise ValueError(f"{expected}, got shape {shape}: {'no sequence' if shape[0] == 0 else 'too few frames'}.")
+    frames = tf.cast(frames, tf.float32)
+    low, high = float(tf.reduce_min(frames)), float(tf.reduce_max(frames))
+    if not (low >= 0.0 and high <= 1.0):  # also catches NaN
+        raise ValueError(f"{expected}, got values in [{low:g}, {high:g}].")
+    return frames
+
+
+class VideoPredictor(keras.Model):
+    """A Keras model trained on batches {"frames": float32 [B, T, H, W, C] in [0, 1]}.
+
+    A subclass gives `objective(frames, seed, norm, step)`: a dict of per-sequence values float32 [B] among which
+    "loss" is minimised and all are reported as means, and `metric_names`.
+    """
+
+    metric_names: tuple[str, ...] = ("loss",)
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.run_seed = 0
+        self._trackers = {name: keras.metrics.Mean(name=name) for name in self.metric_names}
+
+    def compile(self, optimizer="adam", *, seed: int = 0, **kwargs):
+        """optimizer: a Keras optimizer. seed: all training noise derives from (seed, step, replica). Other arguments as
+        `keras.Model.compile`; the loss and the metrics are the model's own and cannot be given (`ValueError`).
+        """
+        for name in ("loss", "metrics", "weighted_metrics", "loss_weights"):
+            if kwargs.get(name) is not None:
+                raise ValueError(f"{type(self).__name__} has its own loss and metrics; compile() got {name}={kwargs[name]!r}.")
+        self.run_seed = seed
+        super().compile(optimizer=optimizer, **kwargs)
+
+    @property
+    def metrics(self):
+        return list(self._trackers.values())
+
+    def objective(self, frames, seed, norm, step) -> dict:
+        """frames: float32 [B, T, H, W, C]; seed: int32 [2], or [B, 2] for noise that does not depend on the batch."""
+        raise ValueError(f"{type(self).__name__} does not define an objective.")
+
+    def train_step(self, data):
+        frames = self._frames(data)
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        step = self.optimizer.iterations
+        seed = noise.fold(noise.seed_pair(self.run_seed), noise.TRAIN, step, replica)
+        with tf.GradientTape() as tape:
+            values = self.objective(frames, seed, "train", step)
+            # Keras optimizers add the replicas' gradients up: each is divided by the global batch.
+            loss = tf.nn.compute_average_loss(values["loss"], global_batch_size=tf.shape(frames)[0] * kernels.replicas())
+            loss = self.optimizer.scale_loss(loss)
+        variables = self.trainable_variables
+        gradients = tape.gradient(loss, variables)
+        self.optimizer.apply(gradients, variables)
+        return self._report(values)
+
+    def test_step(self, data):
+        frames = self._frames(data)
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        # One seed for each sequence by its place in the evaluation, so that the batch size does not matter.
+        first = tf.cast(self._trackers["loss"].count, tf.int32)
+        index = (first + tf.range(tf.shape(frames)[0])) * kernels.replicas() + replica
+        seeds = noise.fold_each(noise.fold(noise.seed_pair(self.run_seed), noise.TEST), index)
+        step = self.optimizer.iterations if self.optimizer is not None else 2**31 - 1
+        return self._report(self.objective(frames, seeds, "running", step))
+
+    def _report(self, values):
+        for name, tracker in self._trackers.items():
+            tracker.update_state(values[name])
+        return {name: tracker.result() for name, tracker in self._trackers.items()}
+
+    def _frames(self, data):
+        frames, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        frames = frames["frames"] if isinstance(frames, dict) else frames
+        size, channels = self.config.image_size, self.config.channels
+        if frames.shape.rank != 5 or tuple(frames.shape[2:]) != (size, size, channels) or not frames.dtype.is_floating:
+            raise ValueError(
+                f'Batches must be {{"frames": float32 [batch, time, {size}, {size}, {channels}]}}, got shape '
+                f"{tuple(frames.shape)} and dtype {frames.dtype.name}."
+            )
+        return frames

@@ -1,0 +1,45 @@
+"""Stateless noise: every random number is a function of a seed, so that runs and samples can be repeated.
+
+A seed is an int32 pair [2]. `fold` derives a new one from an integer (step, replica, sample); Philox is named
+because TensorFlow's default algorithm depends on the device.
+"""
+
+import tensorflow as tf
+
+TRAIN, TEST = 1, 2  # streams of a run seed
+
+
+def seed_pair(seed) -> tf.Tensor:
+    """An int, or an int32 pair as it is -> int32 [2]."""
+    seed = tf.cast(tf.convert_to_tensor(seed), tf.int32)
+    return tf.stack([seed, 0]) if seed.shape.rank == 0 else seed
+
+
+def fold(seed, *values) -> tf.Tensor:
+    """The seed [2] that follows from `seed` and integers, one after the other."""
+    for value in values:
+        seed = tf.random.experimental.stateless_fold_in(seed, tf.cast(value, tf.int32), alg="philox")
+    return seed
+
+
+def normal(seed, shape) -> tf.Tensor:
+    """float32 N(0, I) of `shape` from one seed [2]."""
+    return tf.random.stateless_normal(shape, seed, alg="philox")
+
+
+def normal_per_seed(seeds, shape) -> tf.Tensor:
+    """seeds int32 [N, 2] -> float32 N(0, I) [N, *shape]; row n depends on seeds[n] alone."""
+    signature = tf.TensorSpec([None] * len(shape), tf.float32)
+    return tf.map_fn(lambda seed: normal(seed, shape), seeds, fn_output_signature=signature)
+
+
+def fold_each(seed, indices) -> tf.Tensor:
+    """The seeds int32 [N, 2] that follow from `seed` [2] and each of `indices` [N]."""
+    return tf.map_fn(lambda i: fold(seed, i), indices, fn_output_signature=tf.TensorSpec([2], tf.int32))
+
+
+def sample_seeds(seeds, first_sample, n_samples) -> tf.Tensor:
+    """seeds int32 [B, 2] -> int32 [B * S, 2], those of samples first_sample, ..., first_sample + S - 1 of each sequence."""
+    samples = tf.range(first_sample, first_sample + n_samples)
+    signature = tf.TensorSpec([None, 2], tf.int32)
+    return tf.reshape(tf.map_fn(lambda seed: fold_each(seed, samples), seeds, fn_output_signature=signature), [-1, 2])
