@@ -89,8 +89,30 @@ class ModelConfig:
 
 
 @dataclass(frozen=True)
+class MovingMNISTConfig:
+    """Stochastic Moving MNIST, generated on the fly (used where data.name is "moving_mnist")."""
+
+    num_digits: int = 2
+    max_speed: int = 0
+    """Largest velocity component in pixels a frame; 0 = scaled with the canvas (4 at 64 px, 2 at 32 px)."""
+    deterministic: bool = False
+    """Digits reflect at the walls, as in Srivastava et al. 2015, in place of drawing a new velocity."""
+    variant: Literal["reference", "srvp"] = "reference"
+    digits: Literal["mnist", "uci"] = "mnist"
+    """mnist: 60,000 + 10,000 digits; uci: the 1,797 digits that come with scikit-learn (no download)."""
+    digits_dir: str = ""
+    """Folder with the four MNIST idx .gz files; empty = downloaded once by TensorFlow Datasets."""
+
+    def __post_init__(self):
+        _require(self.num_digits >= 1, f"num_digits must be at least 1, got {self.num_digits}.")
+        _require(self.max_speed >= 0, f"max_speed must not be negative, got {self.max_speed}.")
+        _require(self.variant in ("reference", "srvp"), f"variant must be 'reference' or 'srvp', got {self.variant!r}.")
+        _require(self.digits in ("mnist", "uci"), f"digits must be 'mnist' or 'uci', got {self.digits!r}.")
+
+
+@dataclass(frozen=True)
 class DataConfig:
-    """Which videos, and how windows are cut from them. `options` are the data set's own (see data_pipelines.load)."""
+    """Which videos, and how windows are cut from them (see data_pipelines.load)."""
 
     name: str = "moving_mnist"
     data_dir: str = ""
@@ -100,7 +122,7 @@ class DataConfig:
     n_future: int = 10
     """Frames after the n_past context frames in a training window."""
     frame_stride: int = 1
-    options: dict = field(default_factory=dict)
+    moving_mnist: MovingMNISTConfig = field(default_factory=MovingMNISTConfig)
 
     def __post_init__(self):
         for name in ("batch_size", "n_future", "frame_stride"):
@@ -192,7 +214,7 @@ def from_dict(cls: type, values: dict, where: str = "") -> Any:
         kind, path = hints[name], f"{where}.{name}" if where else name
         if dataclasses.is_dataclass(kind):
             value = from_dict(kind, value, path)
-        elif kind in (int, float, bool, str, dict):
+        elif kind in (int, float, bool, str):
             if kind is float and isinstance(value, int) and not isinstance(value, bool):
                 value = float(value)
             if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):

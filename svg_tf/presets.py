@@ -1,11 +1,11 @@
 """Named experiments. Each lists only its differences from the defaults of `config` (METHOD: paper §4, appendix)."""
 
-from svg_tf.config import DataConfig, EvalConfig, ExperimentConfig, ModelConfig, TrainConfig
+from svg_tf.config import ExperimentConfig, from_dict
 
-_SMMNIST = {"data": {"name": "moving_mnist", "options": {"num_digits": 2}}}
+_SMMNIST = {"data": {"name": "moving_mnist"}}
 _MINI = {
     "model": {"image_size": 32, "width": 16, "beta": 2e-4},
-    "data": {"name": "moving_mnist", "batch_size": 32, "options": {"num_digits": 1, "canvas": 32}},
+    "data": {"name": "moving_mnist", "batch_size": 32, "moving_mnist": {"num_digits": 1}},
     "train": {"epochs": 6, "steps_per_epoch": 600},
     "eval": {"n_samples": 10},
 }
@@ -46,13 +46,8 @@ def get(name: str) -> ExperimentConfig:
     """The experiment called `name`. Raises `ValueError` for an unknown name, listing those that exist."""
     if name not in PRESETS:
         raise ValueError(f"Unknown preset {name!r}; presets: {', '.join(names())}.")
-    parts = {"model": {}, "data": {}, "train": {}, "eval": {}}
+    parts: dict[str, dict] = {}
     for layer in PRESETS[name]:
         for part, values in layer.items():
-            parts[part] |= values
-    return ExperimentConfig(
-        model=ModelConfig(**parts["model"]),
-        data=DataConfig(**parts["data"]),
-        train=TrainConfig(**parts["train"]),
-        eval=EvalConfig(**parts["eval"]),
-    )
+            parts[part] = parts.get(part, {}) | values
+    return from_dict(ExperimentConfig, parts)

@@ -8,6 +8,7 @@ concat(previous, skip). 128 px has one level more (at full width), 32 px (ours, 
 import keras
 from keras import ops
 
+from svg_tf import kernels
 from svg_tf.layers.convolution import Conv, ConvBlock, SkipConvBlock
 
 
@@ -32,11 +33,13 @@ class DCGANEncoder(keras.layers.Layer):
         self.head = ConvBlock("valid", widths[-1], g_dim, activation="tanh", use_bias=use_bias, name="head")
         self.built = True
 
-    def call(self, x, norm="running", groups=1):
+    def call(self, x, norm="running", groups=1, head=None):
+        """head: the skips are wanted of the first `head` frames only (None: all)."""
         skips = []
         for level in self.levels:
             x = level(x, norm=norm, groups=groups)
-            skips.append(x)
+            x, skip = (x, x) if head is None else kernels.with_head(x, head)
+            skips.append(skip)
         return ops.squeeze(self.head(x, norm=norm, groups=groups), (1, 2)), skips
 
     def multiply_adds(self) -> int:

@@ -9,6 +9,7 @@ import math
 import keras
 from keras import ops
 
+from svg_tf import kernels
 from svg_tf.layers.convolution import kernel_initializer
 
 UNROLLED_STEPS = 64  # longer sequences, or sequences of unknown length, run in a graph loop
@@ -61,11 +62,8 @@ class LSTMLayer(keras.layers.Layer):
 
             state, outputs = ops.scan(body, tuple(state), projected)
             return outputs, state
-        outputs = []
-        for t in range(steps):
-            state = self.step(projected[t], state)
-            outputs.append(state[0])
-        return ops.stack(outputs), tuple(state)
+        outputs, h, c = kernels.lstm(projected, ops.convert_to_tensor(self.recurrent_kernel), *state)
+        return outputs, (h, c)
 
 
 class LSTMStack(keras.layers.Layer):

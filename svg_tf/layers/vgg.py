@@ -8,6 +8,7 @@ concat with the skip, a block of 3x3 convolutions; the last convolution gives th
 import keras
 from keras import ops
 
+from svg_tf import kernels
 from svg_tf.layers.convolution import Conv, ConvBlock, SkipConvBlock
 
 
@@ -39,12 +40,14 @@ class VGGEncoder(keras.layers.Layer):
         self.head = ConvBlock("valid", before, g_dim, activation="tanh", use_bias=use_bias, name="head")
         self.built = True
 
-    def call(self, x, norm="running", groups=1):
+    def call(self, x, norm="running", groups=1, head=None):
+        """head: the skips are wanted of the first `head` frames only (None: all)."""
         skips = []
         for block in self.blocks:
             for conv in block:
                 x = conv(x, norm=norm, groups=groups)
-            skips.append(x)
+            x, skip = (x, x) if head is None else kernels.with_head(x, head)
+            skips.append(skip)
             x = ops.max_pool(x, 2, 2)
         return ops.squeeze(self.head(x, norm=norm, groups=groups), (1, 2)), skips
 

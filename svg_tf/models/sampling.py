@@ -120,7 +120,7 @@ def conditioned(model, frames, z_noise, n_samples, use_mean, norm):
         _, state = model.frame_predictor(tf.concat([per_sample(h[:-1], 1), tf.cast(z, h.dtype)], -1), state)
     latent_state = tf.nest.map_structure(per_sample, latent_state)
     index = context - 2 if model.config.skips == "second_last_context" else context - 1
-    terms = model.decoder.skip_terms([skip[index] for skip in skips])
+    terms = model.decoder.skip_terms([skip[index * batch : (index + 1) * batch] for skip in skips])
     return per_sample(h[-1]), state, latent_state, terms, spread(n_samples)
 
 

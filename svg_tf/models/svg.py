@@ -83,15 +83,15 @@ class SVG(VideoPredictor):
     def _teacher_forced(self, x, seed, norm, use_mean=False):
         """x: [T, B, H, W, C] -> (x_hat [T-1, B, H, W, C], Inferred or None). All time steps go through as one batch."""
         steps, batch = x.shape[0], tf.shape(x)[1]
-        h, skips = self.encode(x if self.stochastic else x[:-1], norm)
+        distinct = self._skip_frames(steps)
+        h, skips = self.encode(x if self.stochastic else x[:-1], norm, distinct * batch)
         inferred, z = None, tf.zeros([steps - 1, batch, 0], h.dtype)
         if self.stochastic:
             inferred = self.latent.infer(h)
             z = inferred.q.mean() if use_mean else distributions.sample(inferred.q, self._noise(seed, steps - 1, batch))
         inputs = tf.concat([h[: steps - 1], tf.cast(z, h.dtype)], axis=-1)
         g, _ = self.frame_predictor(inputs, self.frame_predictor.initial_state(batch))
-        distinct = self._skip_frames(steps)
-        terms = self.decoder.skip_terms([sampling.fold_time(skip[:distinct]) for skip in skips])
+        terms = self.decoder.skip_terms(skips)
         return self.decode(g, terms, sampling.hold_last(distinct, steps - 1, batch), norm), inferred
 
     def _skip_frames(self, steps: int) -> int:
@@ -105,11 +105,11 @@ class SVG(VideoPredictor):
             return noise.normal(seed, [steps, batch, self.latent.z_dim])
         return tf.transpose(noise.normal_per_seed(seed, [steps, self.latent.z_dim]), [1, 0, 2])
 
-    def encode(self, x, norm="running"):
-        """x: [T, B, H, W, C] -> (h [T, B, g_dim], skips: a list of [T, B, h, w, c], finest first)."""
+    def encode(self, x, norm="running", head=None):
+        """x: [T, B, H, W, C] -> (h [T, B, g_dim], skips: a list of [head or T * B, h, w, c], time-major, finest first)."""
         time, batch = tf.shape(x)[0], tf.shape(x)[1]
-        h, skips = self.encoder(sampling.fold_time(x), norm=norm, groups=self._groups(x.shape[0], norm))
-        return sampling.unfold_time(h, time, batch), [sampling.unfold_time(skip, time, batch) for skip in skips]
+        h, skips = self.encoder(sampling.fold_time(x), norm=norm, groups=self._groups(x.shape[0], norm), head=head)
+        return sampling.unfold_time(h, time, batch), skips
 
     def decode(self, g, terms, combine, norm="running"):
         """g: [T, B, g_dim], terms: `decoder.skip_terms` -> x_hat [T, B, H, W, C]."""

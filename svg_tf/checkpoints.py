@@ -1,0 +1,104 @@
+"""Checkpoints of a run: one .npz file for each, written atomically; no pickle.
+
+A file holds every variable of the model, its optimizer and its callbacks' counters by path, and a JSON header with the
+step. The zip format's checksums tell a truncated or damaged file from a good one.
+"""
+
+import json
+import logging
+import os
+import pathlib
+import re
+import zipfile
+
+import numpy as np
+
+_NAME = re.compile(r"step-(\d{8})\.npz")
+log = logging.getLogger(__name__)
+
+
+def path_of(directory: pathlib.Path, step: int) -> pathlib.Path:
+    return pathlib.Path(directory) / f"step-{step:08d}.npz"
+
+
+def existing(directory) -> list[tuple[int, pathlib.Path]]:
+    """(step, path) of the checkpoints in `directory`, oldest first."""
+    found = [(int(m[1]), p) for p in pathlib.Path(directory).glob("step-*.npz") if (m := _NAME.fullmatch(p.name))]
+    return sorted(found)
+
+
+def variables_of(model, with_optimizer: bool) -> dict:
+    """Path -> Keras variable. Optimizer slots exist once the optimizer is built."""
+    named = {f"model/{v.path}": v for v in model.variables if not v.path.startswith("optimizer")}
+    if with_optimizer:
+        named |= {f"optimizer/{v.path}": v for v in model.optimizer.variables}
+        if len(named) != len(model.variables) + len(model.optimizer.variables):
+            raise ValueError("Two variables of the model share a path; a checkpoint could not tell them apart.")
+    return named
+
+
+def save(directory, model, step: int, state: dict, keep: int) -> pathlib.Path:
+    """Writes the checkpoint of `step` under a temporary name, renames it, and removes all but the last `keep`.
+
+    state: JSON-serialisable values to give back to `restore`'s caller. On a full disk the earlier checkpoints stay.
+    """
+    directory = pathlib.Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    arrays = {name: np.asarray(v.value) for name, v in variables_of(model, True).items()}
+    header = np.frombuffer(json.dumps({"step": step, "state": state}).encode(), np.uint8)
+    path = path_of(directory, step)
+    temporary = path.with_suffix(".tmp")
+    try:
+        with open(temporary, "wb") as file:
+            np.savez(file, header=header, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    for _, old in existing(directory)[:-keep]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def restore(path, model, with_optimizer: bool) -> tuple[int, dict]:
+    """Assigns a checkpoint's values to `model` (and its built optimizer). Returns (step, state).
+
+    Raises `ValueError` where the file is damaged or belongs to another model; nothing is assigned then.
+    """
+    variables = variables_of(model, with_optimizer)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            header = json.loads(file["header"].tobytes().decode())
+            arrays = {name: file[name] for name in file.files if name != "header" and name in variables}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, json.JSONDecodeError) as error:
+        raise ValueError(f"Checkpoint {path} is damaged and cannot be read ({error}).") from error
+    missing = sorted(set(variables) - set(arrays))
+    wrong = sorted(n for n, a in arrays.items() if a.shape != tuple(variables[n].shape))
+    if missing or wrong:
+        raise ValueError(
+            f"Checkpoint {path} does not belong to this model: {len(missing)} variables are missing "
+            f"(first: {missing[:1]}), {len(wrong)} have another shape (first: {wrong[:1]})."
+        )
+    for name, array in arrays.items():
+        variables[name].assign(array)
+    return header["step"], header["state"]
+
+
+def restore_latest(directory, model, with_optimizer: bool) -> tuple[int, dict] | None:
+    """Restores the newest readable checkpoint; damaged ones are reported and passed over. None where there is none.
+
+    Raises `ValueError` where checkpoints exist and not one can be used.
+    """
+    paths = existing(directory)
+    errors = []
+    for _, path in reversed(paths):
+        try:
+            return restore(path, model, with_optimizer)
+        except ValueError as error:
+            log.warning("%s Trying the one before.", error)
+            errors.append(str(error))
+    if errors:
+        raise ValueError("No usable checkpoint in " + str(directory) + ":\n" + "\n".join(errors))
+    return None
