@@ -11,6 +11,7 @@ import pathlib
 import re
 import zipfile
 
+import keras
 import numpy as np
 
 _NAME = re.compile(r"step-(\d{8})\.npz")
@@ -27,13 +28,30 @@ def existing(directory) -> list[tuple[int, pathlib.Path]]:
     return sorted(found)
 
 
-def variables_of(model, with_optimizer: bool) -> dict:
-    """Path -> Keras variable. Optimizer slots exist once the optimizer is built."""
-    named = {f"model/{v.path}": v for v in model.variables if not v.path.startswith("optimizer")}
+def named_variables(layer, prefix: str = "") -> dict[str, keras.Variable]:
+    """Attribute path ("encoder/levels/0/conv/kernel") -> variable, for all variables of a layer or model."""
+    found = {}
+
+    def visit(value, path):
+        if isinstance(value, keras.Variable):
+            found[path] = value
+        elif isinstance(value, keras.layers.Layer):
+            found.update(named_variables(value, path + "/"))
+        elif isinstance(value, list | tuple):
+            for i, item in enumerate(value):
+                visit(item, f"{path}/{i}")
+
+    for name, value in vars(layer).items():
+        if not name.startswith("_") and name not in ("optimizer", "built"):
+            visit(value, prefix + name)
+    return found
+
+
+def variables_of(model, with_optimizer: bool) -> dict[str, keras.Variable]:
+    """Name in a checkpoint -> variable. Optimizer slots exist once the optimizer is built."""
+    named = {f"model/{path}": variable for path, variable in named_variables(model).items()}
     if with_optimizer:
-        named |= {f"optimizer/{v.path}": v for v in model.optimizer.variables}
-        if len(named) != len(model.variables) + len(model.optimizer.variables):
-            raise ValueError("Two variables of the model share a path; a checkpoint could not tell them apart.")
+        named |= {f"optimizer/{i:04d}": variable for i, variable in enumerate(model.optimizer.variables)}
     return named
 
 

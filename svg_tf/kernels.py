@@ -61,30 +61,30 @@ def _filter_gradient(x, dy):
     return tf.reshape(tf.transpose(gradient, [0, 2, 1, 3, 4, 5]), [4, 4, ci, co])
 
 
-@tf.custom_gradient
 def conv_down(x, kernel):
     """4x4 convolution, stride 2, padding 1.
 
     x: float [N, 2h, 2w, Ci]; kernel: float [4, 4, Ci, Co], same dtype. Returns [N, h, w, Co].
     """
 
-    def gradient(dy):
-        return _up(dy, kernel), _filter_gradient(x, dy)
+    @tf.custom_gradient
+    def operation(x, kernel):
+        return _down(x, kernel), lambda dy: (_up(dy, kernel), _filter_gradient(x, dy))
 
-    return _down(x, kernel), gradient
+    return operation(x, tf.convert_to_tensor(kernel))  # a variable is read here, outside the custom gradient
 
 
-@tf.custom_gradient
 def conv_up(x, kernel):
     """4x4 transposed convolution, stride 2, padding 1: the transpose of `conv_down`.
 
     x: float [N, h, w, Ci]; kernel: float [4, 4, Co, Ci], same dtype. Returns [N, 2h, 2w, Co].
     """
 
-    def gradient(dy):
-        return _down(dy, kernel), _filter_gradient(dy, x)
+    @tf.custom_gradient
+    def operation(x, kernel):
+        return _up(x, kernel), lambda dy: (_down(dy, kernel), _filter_gradient(dy, x))
 
-    return _up(x, kernel), gradient
+    return operation(x, tf.convert_to_tensor(kernel))
 
 
 def replicas() -> int:
@@ -118,7 +118,6 @@ def batch_norm(x, gamma, beta, epsilon, groups=1):
     return tf.cast(tf.reshape(y, shape), x.dtype), mean, variance * count / tf.maximum(count - 1.0, 1.0)
 
 
-@tf.custom_gradient
 def lstm(projected, recurrent_kernel, h, c):
     """An LSTM layer over time, its backward pass written out.
 
@@ -128,6 +127,11 @@ def lstm(projected, recurrent_kernel, h, c):
     Automatic differentiation would form the recurrent kernel's gradient, a matrix as large as the kernel, once a step and
     add these up; here it is one product over all steps (2.4 times faster at batch 32).
     """
+    return _lstm(projected, tf.convert_to_tensor(recurrent_kernel), h, c)
+
+
+@tf.custom_gradient
+def _lstm(projected, recurrent_kernel, h, c):
     kept = []
     outputs = []
     for now in tf.unstack(projected):

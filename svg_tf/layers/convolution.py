@@ -78,7 +78,7 @@ class Conv(keras.layers.Layer):
         self.built = True
 
     def call(self, x):
-        kernel = ops.convert_to_tensor(self.kernel)
+        kernel = ops.convert_to_tensor(self.kernel)  # in the compute dtype
         if self.kind == "down":
             y = kernels.conv_down(x, kernel)
         elif self.kind == "up":

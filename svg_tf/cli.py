@@ -1,0 +1,113 @@
+"""`svg-tf`: presets, train, generate."""
+
+import logging
+import os
+import pathlib
+import sys
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from svg_tf import config, presets
+
+
+@dataclass(frozen=True)
+class Presets:
+    """List the named experiments."""
+
+    def run(self):
+        width = max(map(len, presets.names()))
+        for name in presets.names():
+            m, d = presets.get(name).model, presets.get(name).data
+            print(
+                f"{name:{width}}  {d.name}, {m.image_size} px x {m.channels}, {m.backbone} width {m.width}, prior {m.prior}, "
+                f"z {m.z_dim}, beta {m.beta:g}, {m.n_past} -> {d.n_future} frames, batch {d.batch_size}"
+            )
+
+
+@dataclass(frozen=True)
+class Generate:
+    """Sample futures with a trained run, and write them as an animated GIF."""
+
+    run_dir: tyro.conf.Positional[pathlib.Path]
+    out: pathlib.Path = pathlib.Path("samples.gif")
+    n_future: int = 0
+    """Frames to predict; 0 = as configured (eval.n_future)."""
+    n_samples: int = 10
+    """Samples drawn for each sequence; the best and three random ones are shown."""
+    sequences: int = 4
+    split: str = "test"
+    seed: int = 0
+
+    def run(self):
+        for name in ("n_samples", "sequences"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(self, name)}.")
+        if self.n_future < 0:
+            raise ValueError(f"--n-future must not be negative, got {self.n_future}.")
+        if self.out.suffix.lower() != ".gif":
+            raise ValueError(f"--out must end in .gif, got {self.out}.")
+        from svg_tf import callbacks, training, visualization
+
+        model, experiment, step = training.load_run(self.run_dir)
+        n_past = experiment.model.n_past
+        data = training.load_data(
+            experiment, self.split, n_past + (self.n_future or experiment.eval.n_future), batch_size=self.sequences, shuffle=False
+        )
+        frames = next(iter(data.take(1)))["frames"].numpy()
+        visualization.save_gif(self.out, callbacks.sample_grid(model, frames, n_past, self.n_samples, self.seed), fps=6)
+        print(f"{self.out}: {len(frames)} sequences, model at step {step}")
+
+
+def _train(arguments: list[str]):
+    """`svg-tf train PRESET --run-dir DIR [--model.beta 2e-4 ...]`: every configuration field is a flag."""
+    name = arguments[0] if arguments and not arguments[0].startswith("-") else None
+    if name is None:
+        raise ValueError(f"svg-tf train needs a preset: {', '.join(presets.names())}.")
+    default = presets.get(name)
+
+    def train(run_dir: pathlib.Path, experiment: Annotated[config.ExperimentConfig, tyro.conf.arg(name="")] = default):
+        """Train an experiment, or continue it where it stopped.
+
+        Args:
+            run_dir: folder of the run: configuration, checkpoints, TensorBoard logs.
+            experiment: the preset, with every field as a flag.
+        """
+        from svg_tf import training
+
+        training.train(experiment, run_dir)
+        print(f"Run: {run_dir}\nWatch: tensorboard --logdir {run_dir / 'logs'}")
+
+    tyro.cli(train, prog=f"svg-tf train {name}", args=arguments[1:])
+
+
+COMMANDS = {"presets": Presets, "generate": Generate}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point of `svg-tf`. Errors in what the user gave print one line and return 2."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("absl").setLevel(logging.WARNING)
+    try:
+        if arguments[:1] == ["train"]:
+            _train(arguments[1:])
+        else:
+            command = tyro.extras.subcommand_cli_from_dict(
+                {**COMMANDS, "train": _train_help}, prog="svg-tf", description="Stochastic video generation.", args=arguments
+            )
+            command.run()
+    except (ValueError, FloatingPointError) as error:
+        print(f"svg-tf: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _train_help(preset: tyro.conf.Positional[str]):
+    """Train an experiment (svg-tf train PRESET --help lists its flags)."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,187 @@
+"""The one place that builds a run: model, data, callbacks, `fit`, and continuing where a run stopped.
+
+A run directory holds
+  config.json    the experiment, the versions of the packages and the seed
+  checkpoints/   model, optimizer and step (see `svg_tf.checkpoints`)
+  logs/          TensorBoard: scalars of training and validation, sample videos
+"""
+
+import dataclasses
+import importlib.metadata
+import json
+import logging
+import os
+import pathlib
+import platform
+
+import keras
+import tensorflow as tf
+
+import data_pipelines
+from svg_tf import callbacks as svg_callbacks
+from svg_tf import checkpoints, config
+from svg_tf.config import ExperimentConfig
+from svg_tf.models.svg import SVG
+
+log = logging.getLogger(__name__)
+PACKAGES = ("svg_tf", "tensorflow", "keras", "tensorflow-probability", "tensorflow-datasets", "numpy")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that numbers depend on."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "not installed as a package"
+    return found
+
+
+def open_run(experiment: ExperimentConfig, run_dir) -> pathlib.Path:
+    """Makes `run_dir` with its config.json, or checks that the one there is the same experiment.
+
+    The number of epochs may grow between starts. Raises `ValueError` that lists what differs otherwise.
+    """
+    run_dir = pathlib.Path(run_dir)
+    path = run_dir / "config.json"
+    if path.exists():
+        before = read_config(run_dir)
+        same_length = dataclasses.replace(before, train=dataclasses.replace(before.train, epochs=experiment.train.epochs))
+        lines = config.differences(same_length, experiment)
+        if lines:
+            raise ValueError(
+                f"{run_dir} holds a run of another configuration; continue it with its own, or choose another "
+                "folder. Differences (there -> asked for):\n  " + "\n  ".join(lines)
+            )
+        if before == experiment:
+            return run_dir
+    run_dir.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(
+        {"config": config.to_dict(experiment), "seed": experiment.train.seed, "versions": versions()}, indent=2, sort_keys=True
+    )
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+    return run_dir
+
+
+def read_config(run_dir) -> ExperimentConfig:
+    """The experiment of a run directory. Raises `ValueError` where there is none or it cannot be read."""
+    path = pathlib.Path(run_dir) / "config.json"
+    if not path.is_file():
+        raise ValueError(f"{run_dir} is not a run directory: it has no config.json.")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))["config"]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not a run's configuration ({error}).") from error
+    return config.from_dict(ExperimentConfig, values)
+
+
+def optimizer_of(experiment: ExperimentConfig) -> keras.optimizers.Optimizer:
+    """Adam at the experiment's settings, with the cosine decay and the clipping where asked for."""
+    t = experiment.train
+    rate = t.learning_rate
+    if t.final_learning_rate > 0:
+        rate = keras.optimizers.schedules.CosineDecay(rate, t.epochs * t.steps_per_epoch, t.final_learning_rate / rate)
+    clip = {"global_clipnorm": t.clip_norm} if t.clip_norm > 0 else {}
+    return keras.optimizers.Adam(rate, beta_1=t.adam_beta_1, beta_2=t.adam_beta_2, epsilon=t.adam_epsilon, **clip)
+
+
+def build(experiment: ExperimentConfig) -> SVG:
+    """The compiled model with fresh weights that derive from the run's seed."""
+    keras.utils.set_random_seed(experiment.train.seed)
+    model = SVG(experiment.model)
+    model.compile(optimizer=optimizer_of(experiment), seed=experiment.train.seed)
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def load_run(run_dir) -> tuple[SVG, ExperimentConfig, int]:
+    """The model of a run directory with its latest usable weights, for use: (model, experiment, step).
+
+    Raises `ValueError` where the run has no checkpoint yet.
+    """
+    experiment = read_config(run_dir)
+    model = SVG(experiment.model)
+    restored = checkpoints.restore_latest(pathlib.Path(run_dir) / "checkpoints", model, with_optimizer=False)
+    if restored is None:
+        raise ValueError(f"{run_dir} has no checkpoint yet: train it first.")
+    return model, experiment, restored[0]
+
+
+def load_data(experiment: ExperimentConfig, split: str, seq_len: int | None = None, **overrides) -> tf.data.Dataset:
+    """The experiment's data set: {"frames": float32 [B, seq_len, S, S, C]}; seq_len defaults to the training window."""
+    data, model = experiment.data, experiment.model
+    arguments = {
+        "seq_len": seq_len or model.n_past + data.n_future,
+        "batch_size": data.batch_size,
+        "seed": experiment.train.seed,
+        "frame_stride": data.frame_stride,
+        "data_dir": data.data_dir or None,
+    }
+    if data.name == "moving_mnist":
+        options = {key: value or None for key, value in dataclasses.asdict(data.moving_mnist).items()}
+        arguments |= options | {"canvas": model.image_size, "deterministic": data.moving_mnist.deterministic}
+    return data_pipelines.load(data.name, split, **(arguments | overrides))
+
+
+def train(experiment: ExperimentConfig, run_dir, verbose: bool = True) -> SVG:
+    """Trains the experiment in `run_dir`, from where an earlier start of the same run stopped. Returns the model.
+
+    Raises `ValueError` for a directory with another configuration, `FloatingPointError` at a loss that is not finite.
+    """
+    t = experiment.train
+    if t.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    run_dir = open_run(experiment, run_dir)
+    strategy = tf.distribute.MirroredStrategy() if t.strategy == "mirrored" else tf.distribute.get_strategy()
+    if experiment.data.batch_size % strategy.num_replicas_in_sync:
+        raise ValueError(
+            f"data.batch_size {experiment.data.batch_size} must be divisible by the {strategy.num_replicas_in_sync} replicas."
+        )
+    with strategy.scope():
+        model = build(experiment)
+        restored = checkpoints.restore_latest(run_dir / "checkpoints", model, with_optimizer=True)
+    step = restored[0] if restored else 0
+    total = t.epochs * t.steps_per_epoch
+    if step >= total:
+        log.info("%s is complete at step %d.", run_dir, step)
+        return model
+    if step:
+        log.info("Continuing %s at step %d of %d.", run_dir, step, total)
+    validation = load_data(experiment, "validation", shuffle=False, repeat=False).take(experiment.eval.validation_steps)
+    callbacks = _callbacks(experiment, run_dir, total, verbose)
+    while step < total:
+        # A run that stopped within an epoch first finishes that epoch.
+        epoch, done = divmod(step, t.steps_per_epoch)
+        until = epoch + 1 if done else t.epochs
+        model.fit(
+            load_data(experiment, "train", start_batch=step),
+            validation_data=validation,
+            initial_epoch=epoch,
+            epochs=until,
+            steps_per_epoch=t.steps_per_epoch - done,
+            callbacks=callbacks,
+            shuffle=False,
+            verbose=0,
+        )
+        step = until * t.steps_per_epoch
+    return model
+
+
+def _callbacks(experiment: ExperimentConfig, run_dir: pathlib.Path, total: int, verbose: bool) -> list:
+    t, e, n_past = experiment.train, experiment.eval, experiment.model.n_past
+    logs, saved = run_dir / "logs", run_dir / "checkpoints"
+    batch_frames = experiment.data.batch_size * (n_past + experiment.data.n_future)
+    clips = load_data(experiment, "validation", n_past + e.n_future, batch_size=e.summary_sequences, shuffle=False, repeat=False)
+    frames = next(iter(clips.take(1)))["frames"].numpy()
+    made = [
+        svg_callbacks.StopAtNaN(saved),
+        svg_callbacks.Scalars(logs, batch_frames),
+        svg_callbacks.VideoSummary(logs, frames, n_past, n_samples=min(e.n_samples, 10)),
+        svg_callbacks.Checkpoints(saved, t.checkpoint_every, t.keep_checkpoints),
+    ]
+    if verbose:
+        made.append(svg_callbacks.Progress(total, batch_frames))
+    return made
