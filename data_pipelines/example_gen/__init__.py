@@ -1,0 +1,1 @@
+"""TFDS builders: one module per data set."""

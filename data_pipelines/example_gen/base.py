@@ -1,0 +1,252 @@
+"""What the builders share: a plan of jobs, bad clips, limits, and a build that is whole or absent.
+
+A builder lists its source as jobs (one per clip or source file) and names a module-level function that turns a job into
+examples. TFDS's local writer runs the jobs one after the other; with a Beam runner the same jobs and the same function
+run on Beam workers (`beam_generation`). TFDS orders records by a hash of their keys, so both give the same records.
+"""
+
+import contextlib
+import dataclasses
+import errno
+import fcntl
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from data_pipelines import record_index
+
+Example = dict[str, Any]
+
+
+class ClipError(ValueError):
+    """A clip of the source cannot be used. The message names the file and says what to do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class BuildOptions:
+    """How to treat the source; none of these changes what a good clip becomes."""
+
+    source: str = ""
+    """Folder of the original files."""
+    max_bad_clips: int = 0
+    """Bad clips in a split to leave out (and list in `skipped-SPLIT.json`) before the build gives up."""
+    max_frames: int = 100_000
+    """Longest clip, in decoded frames; a longer one is a bad clip."""
+    max_pixels: int = 1 << 24
+    """Largest source frame, width * height; a larger one is a bad clip and is not decoded."""
+
+    def __post_init__(self):
+        for name, least in (("max_bad_clips", 0), ("max_frames", 1), ("max_pixels", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Jobs of each split, and lines to tell the user about the source."""
+
+    jobs: dict[str, list[Any]]
+    notes: list[str] = dataclasses.field(default_factory=list)
+
+
+class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Base of the builders; subclasses give `_info`, `plan` and `read_job`."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES = {"1.0.0": "First version: uint8 frames in zlib chunks of six, time innermost."}
+    NEEDS_SOURCE = True
+
+    def __init__(self, *, options: BuildOptions | None = None, config: Any = None, **kwargs):
+        self.options = options or BuildOptions()
+        self.on_progress: Callable[[str, int, int], None] = lambda split, done, total: None
+        self.notes: list[str] = []
+        self._runner: str | None = None
+        self._max_bad_clips = self.options.max_bad_clips
+        listed = {known.name: known for known in self.BUILDER_CONFIGS}
+        if isinstance(config, tfds.core.BuilderConfig) and config.name in listed:
+            if config != listed[config.name]:
+                raise ValueError(
+                    f"The configuration {config.name!r} has other values ({listed[config.name]}): choose another name."
+                )
+            config = config.name  # TFDS takes a listed configuration by name only
+        super().__init__(config=config, **kwargs)
+
+    def plan(self) -> Plan:
+        """Reads the outline of the source. Raises `ValueError` for a source that cannot be built."""
+        raise NotImplementedError
+
+    @staticmethod
+    def read_job(job: Any) -> Iterator[tuple[str, Example]]:
+        """(key, example) pairs of a job; a module-level function, so that Beam can send it to its workers.
+
+        Raises `ClipError` for a bad clip."""
+        raise NotImplementedError
+
+    def source_dir(self) -> pathlib.Path:
+        """The source folder. Raises `ValueError` where it is no folder."""
+        if not self.options.source:
+            raise ValueError(f"Building {self.name} needs the folder of the original files (--source).")
+        path = pathlib.Path(self.options.source).expanduser()
+        if not path.is_dir():
+            raise ValueError(
+                f"--source must be a folder, got {str(path)!r}, which {'is a file' if path.exists() else 'is not there'}."
+            )
+        return path
+
+    def _split_generators(self, dl_manager):
+        del dl_manager
+        plan = self.plan()
+        self.notes = list(plan.notes)
+        splits = {split: jobs for split, jobs in plan.jobs.items() if jobs}
+        self.notes += [f"split {split!r} is empty in this source and is left out" for split in plan.jobs if split not in splits]
+        if not splits:
+            raise ValueError(f"Nothing to build from {self.options.source!r}: the source holds no clip of {self.name}.")
+        if self._runner:
+            from data_pipelines.example_gen import beam_generation
+
+            return {split: beam_generation.generate(split, jobs, self.read_job, self.data_dir) for split, jobs in splits.items()}
+        return {split: self._generate_examples(jobs, split) for split, jobs in splits.items()}
+
+    def _generate_examples(self, jobs: list[Any], split: str):
+        skipped: list[str] = []
+        written = 0
+        for done, job in enumerate(jobs):
+            self.on_progress(split, done, len(jobs))
+            try:
+                for key, example in self.read_job(job):
+                    written += 1
+                    yield key, example
+            except ClipError as error:
+                skipped.append(str(error))
+                self._check_skipped(split, skipped)
+        if not written:
+            raise ClipError(f"Split {split!r} has no usable clip; all {len(jobs)} are bad, the first: {skipped[0]}")
+        self.on_progress(split, len(jobs), len(jobs))
+        if skipped:
+            _write_json(pathlib.Path(self.data_dir) / f"skipped-{split}.json", skipped)
+            self.notes += [f"skipped in {split!r}: {line}" for line in skipped]
+
+    def _check_skipped(self, split: str, skipped: list[str]) -> None:
+        if len(skipped) > self._max_bad_clips:
+            listing = "\n  ".join(skipped)
+            raise ClipError(
+                f"{len(skipped)} bad clip(s) in split {split!r}, {self._max_bad_clips} allowed:\n  {listing}\n"
+                "Mend or remove the file(s), or leave them out with --max-bad-clips."
+            )
+
+    def _collect_beam_skipped(self) -> None:
+        for part in sorted(pathlib.Path(self.data_dir).glob("skipped-*.part*")):
+            skipped = sorted(json.loads(line) for line in part.read_text(encoding="utf-8").splitlines() if line)
+            part.unlink()
+            if not skipped:
+                continue
+            split = part.name.removeprefix("skipped-").split(".part")[0]
+            self._check_skipped(split, skipped)
+            _write_json(part.with_name(f"skipped-{split}.json"), skipped)
+            self.notes += [f"skipped in {split!r}: {line}" for line in skipped]
+
+    def _download_and_prepare(self, dl_manager, download_config):
+        # Runs inside TFDS's temporary folder, which becomes the data set by one rename when everything below has succeeded.
+        self._runner = download_config.beam_runner
+        try:
+            super()._download_and_prepare(dl_manager, download_config)
+        except Exception:
+            self._collect_beam_skipped()  # a split whose clips are all bad: say that, not what the writer says
+            raise
+        self._collect_beam_skipped()
+        for split in self.info.splits:
+            paths = [os.fspath(path) for path in self.info.splits[split].filepaths]
+            index = record_index.build(paths)
+            if len(index) != self.info.splits[split].num_examples:
+                expected = self.info.splits[split].num_examples
+                raise OSError(f"Split {split!r} has {len(index)} records on disk, {expected} were written; build it again.")
+            record_index.save(index, self.data_dir, split)
+
+
+def build(
+    builder: ClipBuilder, *, beam_runner: str | None = None, beam_options: list[str] | None = None, overwrite: bool = False
+) -> str:
+    """Builds a data set and returns its folder.
+
+    The data set appears by one rename when it is whole. What an earlier, killed build left behind is removed.
+
+    Args:
+      beam_runner: name of a Beam runner ("DirectRunner", "FlinkRunner", ...); None builds in this process.
+      beam_options: Beam pipeline options, e.g. `["--direct_num_workers=2", "--direct_running_mode=multi_processing"]`.
+      overwrite: replace a data set of the same version.
+    Raises:
+      ValueError: bad source (`ClipError` where a clip is to blame), or a data set is already there.
+      OSError: the target cannot be written, or the disk is full.
+    """
+    target = pathlib.Path(builder.data_dir)
+    if target.exists() and not overwrite:
+        raise ValueError(f"{target} is already built. Use another --data-dir, or build it anew with --overwrite.")
+    builder.plan()  # a bad source is told before anything is written
+    config = tfds.download.DownloadConfig(
+        try_download_gcs=False,
+        download_mode=tfds.GenerateMode.REUSE_CACHE_IF_EXISTS if overwrite else tfds.GenerateMode.REUSE_DATASET_IF_EXISTS,
+    )
+    if beam_runner:
+        config = dataclasses.replace(config, beam_runner=beam_runner, beam_options=_pipeline_options(beam_options))
+    elif beam_options:
+        raise ValueError(f"Beam options {beam_options} need a Beam runner (--runner).")
+    _check_writable(target.parent)
+    with _locked(target.parent / f".{target.name}.lock"):
+        for stale in target.parent.glob(f"{target.name}.incomplete*"):
+            shutil.rmtree(stale)
+        for stale in target.parent.glob(f"incomplete.*_{target.name}"):
+            shutil.rmtree(stale)
+        with tempfile.TemporaryDirectory() as downloads:  # nothing is downloaded, but TFDS wants a place for it
+            try:
+                builder.download_and_prepare(download_dir=downloads, download_config=config)
+            except (OSError, tf.errors.ResourceExhaustedError) as error:
+                full = isinstance(error, tf.errors.ResourceExhaustedError) or error.errno in (errno.ENOSPC, errno.EDQUOT)
+                reason = "the disk is full: free some space and build again" if full else str(error)
+                raise OSError(
+                    getattr(error, "errno", None) or errno.ENOSPC, f"Building {target} failed: {reason}. Nothing was kept"
+                ) from error
+    return os.fspath(target)
+
+
+def _pipeline_options(options: list[str] | None):
+    try:
+        from apache_beam.options.pipeline_options import PipelineOptions
+    except ImportError as error:
+        raise ValueError("A Beam runner needs the extra [beam]: pip install 'svg_tf[beam]'.") from error
+    return PipelineOptions(options or [])
+
+
+def _check_writable(directory: pathlib.Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise OSError(error.errno, f"Cannot write into {directory}: {error.strerror}. Choose another --data-dir") from error
+
+
+@contextlib.contextmanager
+def _locked(path: pathlib.Path):
+    """One build of a data set at a time; the lock goes with the process, so a killed build leaves none behind."""
+    with open(path, "w", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(f"Another process is building into {path.parent} now. Wait for it, or stop it.") from error
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _write_json(path: pathlib.Path, value: Any) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(path)

@@ -1,0 +1,210 @@
+"""The KTH actions data set: 25 persons, 6 actions, 4 scenarios; 599 clips of 160x120 at 25 fps (METHOD: SVG paper §5.2).
+
+Source: the folder of `.avi` files (sub-folders are searched too) and `00sequences.txt`. Frames are squashed to a square and
+made grey; persons 1 to 20 are the training split, 21 to 25 the test split, as in the paper.
+"""
+
+import dataclasses
+import pathlib
+import re
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from data_pipelines.clip_storage import clip_features, encode_clip
+from data_pipelines.example_gen.base import ClipBuilder, ClipError, Plan
+from data_pipelines.example_gen.video_decoding import read_video, require_av
+
+ACTIONS = ("boxing", "handclapping", "handwaving", "jogging", "running", "walking")
+TRAIN_PERSONS = range(1, 21)
+TEST_PERSONS = range(21, 26)
+SEQUENCES_FILE = "00sequences.txt"
+
+_CLIP = re.compile(r"(person(\d\d)_([a-z]+)_(d[1-4]))")
+_AVI = re.compile(_CLIP.pattern + r"(_uncomp)?\.avi", re.IGNORECASE)
+_RANGE = re.compile(r"(\d{1,6})\s*-\s*(\d{1,6})")
+
+_CITATION = """@inproceedings{schuldt2004recognizing,
+  title={Recognizing human actions: a local {SVM} approach},
+  author={Schuldt, Christian and Laptev, Ivan and Caputo, Barbara},
+  booktitle={International Conference on Pattern Recognition (ICPR)},
+  volume={3}, pages={32--36}, year={2004}
+}"""
+_LICENSE = "The authors grant the use of the database for non-commercial research; cite the paper. It is not redistributed here."
+
+
+@dataclasses.dataclass
+class KthConfig(tfds.core.BuilderConfig):
+    """size: pixels of a square frame. ranges: "sequences", the 2,391 action ranges of `00sequences.txt`, each a record
+    (SVG paper); "all", every clip whole (as in the KTH numbers that SRVP published)."""
+
+    size: int = 64
+    ranges: Literal["sequences", "all"] = "sequences"
+
+    def __post_init__(self):
+        if not 8 <= self.size <= 512:
+            raise ValueError(f"size must be between 8 and 512 pixels, got {self.size}.")
+        if self.ranges not in ("sequences", "all"):
+            raise ValueError(f"ranges must be 'sequences' or 'all', got {self.ranges!r}.")
+
+    @classmethod
+    def of(cls, size: int = 64, ranges: str = "sequences") -> "KthConfig":
+        """The configuration with its usual name: "64", "128", "64_all", ..."""
+        name = str(size) if ranges == "sequences" else f"{size}_{ranges}"
+        return cls(name=name, description=f"{size}x{size}, ranges: {ranges}", size=size, ranges=ranges)
+
+
+def read_sequences(path: pathlib.Path) -> dict[str, list[tuple[int, int]]]:
+    """Parses `00sequences.txt`.
+
+    Returns one-based, inclusive frame ranges by clip ("person01_boxing_d1"), in file order. A clip marked `*missing*` has none.
+    Overlapping ranges and CRLF line ends, which the genuine file has, are kept as they are.
+    Raises `ValueError` for a missing file, a line about a clip that cannot be read, or a clip listed twice.
+    """
+    if not path.is_file():
+        raise ValueError(
+            f"{path} is missing. Put the data set's own {SEQUENCES_FILE} beside the .avi files, or build with --ranges all."
+        )
+    text = path.read_bytes()
+    if len(text) > 1 << 24:
+        raise ValueError(f"{path} has {len(text)} bytes: not the data set's {SEQUENCES_FILE} (about 80 kB).")
+    sequences: dict[str, list[tuple[int, int]]] = {}
+    for number, line in enumerate(text.decode("latin-1").splitlines(), start=1):
+        words = line.split(maxsplit=1)
+        clip = _CLIP.fullmatch(words[0]) if words else None
+        if clip is None:
+            continue  # the explanations at the top of the file
+        rest = words[1].strip() if len(words) > 1 else ""
+        where = f"{path}, line {number}: {line.strip()!r}"
+        if clip[1] in sequences:
+            raise ValueError(f"{where}: the clip is listed for the second time; expected once.")
+        if rest == "*missing*":
+            sequences[clip[1]] = []
+            continue
+        body = rest.removeprefix("frames").strip().rstrip(",")
+        ranges = [_RANGE.fullmatch(part.strip()) for part in body.split(",")]
+        if not rest.startswith("frames") or not all(ranges):
+            raise ValueError(f"{where}: expected 'frames' and ranges such as '1-95, 96-185', or '*missing*'.")
+        pairs = [(int(match[1]), int(match[2])) for match in ranges]
+        if any(not 1 <= first <= last for first, last in pairs):
+            raise ValueError(f"{where}: expected one-based ranges first-last with first <= last.")
+        sequences[clip[1]] = pairs
+    if not sequences:
+        raise ValueError(
+            f"{path} lists no clip; expected lines such as 'person01_boxing_d1  frames  1-95, 96-185'. "
+            f"Fetch the data set's own {SEQUENCES_FILE}, or build with --ranges all."
+        )
+    return sequences
+
+
+@dataclasses.dataclass(frozen=True)
+class KthJob:
+    """One .avi file and what to cut from it."""
+
+    path: str
+    clip: str
+    person: int
+    action: str
+    scenario: str
+    ranges: tuple[tuple[int, int], ...] | None
+    size: int
+    max_frames: int
+    max_pixels: int
+
+
+def read_kth_clip(job: KthJob) -> Iterator[tuple[str, dict]]:
+    """Decodes one clip and yields an example for each range. Raises `ClipError` before the first example, or not at all."""
+    size = (job.size, job.size)
+    limits = {"max_frames": job.max_frames, "max_pixels": job.max_pixels}
+    frames = np.stack(list(read_video(job.path, size, 1, fit="squash", fps=None, **limits)))
+    ranges = ((1, len(frames)),) if job.ranges is None else job.ranges
+    for first, last in ranges:
+        if last > len(frames):
+            raise ClipError(
+                f"{job.path}: {SEQUENCES_FILE} asks for frames {first}-{last}, the clip has {len(frames)}. "
+                "Copy the clip again (it may be cut short), or correct the range."
+            )
+        if last == first:
+            raise ClipError(f"{job.path}: frames {first}-{last} are a single frame; a clip needs at least two.")
+    for first, last in ranges:
+        key = f"{job.clip}/{first}-{last}"
+        example = encode_clip(
+            frames[first - 1 : last],
+            clip_id=key,
+            source=pathlib.Path(job.path).name,
+            group=f"person{job.person:02d}",
+            first_frame=first - 1,
+        )
+        yield key, example | {"action": job.action, "scenario": job.scenario}
+
+
+class Kth(ClipBuilder):
+    """TFDS builder of the KTH actions data set."""
+
+    name = "kth"
+    BUILDER_CONFIGS = [KthConfig.of(size, ranges) for size in (64, 128) for ranges in ("sequences", "all")]
+    read_job = staticmethod(read_kth_clip)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        size = self.builder_config.size
+        extra = {"action": tfds.features.Text(), "scenario": tfds.features.Text()}
+        return self.dataset_info_from_configs(
+            features=clip_features(size, size, 1, extra),
+            description="KTH human actions, grey, for video prediction: persons 1-20 train, 21-25 test.",
+            homepage="https://www.csc.kth.se/cvap/actions/",
+            citation=_CITATION,
+            license=_LICENSE,
+        )
+
+    def plan(self) -> Plan:
+        require_av()
+        source, config = self.source_dir(), self.builder_config
+        clips: dict[str, pathlib.Path] = {}
+        for path in sorted(source.rglob("*.[aA][vV][iI]")):
+            match = _AVI.fullmatch(path.name)
+            clip = match and match[1].lower()
+            if not match or match[3].lower() not in ACTIONS or not 1 <= int(match[2]) <= 25:
+                raise ValueError(f"{path}: not a KTH clip; expected names such as person01_boxing_d1_uncomp.avi.")
+            if clip in clips:
+                raise ValueError(f"{path}: the same clip is also there as {clips[clip]}; keep one of them.")
+            clips[clip] = path
+        if not clips:
+            raise ValueError(f"{source} holds no .avi file; expected the KTH clips, e.g. person01_boxing_d1_uncomp.avi.")
+        sequences = None
+        notes = [f"{len(clips)} clips found"]
+        if config.ranges == "sequences":
+            found = sorted(source.rglob(SEQUENCES_FILE))
+            sequences = read_sequences(found[0] if found else source / SEQUENCES_FILE)
+            missing = [clip for clip, ranges in sequences.items() if not ranges]
+            absent = [clip for clip, ranges in sequences.items() if ranges and clip not in clips]
+            unlisted = sorted(set(clips) - set(sequences))
+            notes = [
+                f"{len(clips)} clips found; listed in {SEQUENCES_FILE} but not in the folder: {len(absent)}; "
+                f"marked *missing*: {len(missing)}; found but not listed (left out): {len(unlisted)}"
+            ]
+        jobs: dict[str, list[KthJob]] = {"train": [], "test": []}
+        for clip, path in sorted(clips.items()):
+            ranges = None if sequences is None else tuple(sequences.get(clip, ()))
+            if ranges == ():
+                continue
+            _, person, action, scenario = _CLIP.fullmatch(clip).groups()
+            job = KthJob(
+                os_path(path),
+                clip,
+                int(person),
+                action,
+                scenario,
+                ranges,
+                config.size,
+                self.options.max_frames,
+                self.options.max_pixels,
+            )
+            jobs["train" if int(person) in TRAIN_PERSONS else "test"].append(job)
+        return Plan(jobs, notes)
+
+
+def os_path(path: pathlib.Path) -> str:
+    """An absolute path as text, so that Beam workers find it wherever they run on this file system."""
+    return str(path.resolve())

@@ -1,0 +1,124 @@
+"""Where each record of a split lies: shard, byte offset, size, frames.
+
+With the index a reader seeks to any record: a full permutation per epoch needs no shuffle buffer, and a run that was
+killed continues at its exact position without reading what came before. It is derived data: written beside the shards when
+a data set is built, and made again by one pass over the shards where it is absent or does not match them.
+"""
+
+import dataclasses
+import os
+import pathlib
+import struct
+import tempfile
+import zipfile
+
+import numpy as np
+import tensorflow as tf
+
+_HEADER = struct.Struct("<QI")  # TFRecord framing: length of the data, masked CRC of the length; then the data and its CRC
+_FOOTER_BYTES = 4
+MAX_RECORD_BYTES = 1 << 30
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordIndex:
+    """Records of one split in stored order; all arrays int64 [N]."""
+
+    paths: tuple[str, ...]
+    """Shard files, in order."""
+    shard: np.ndarray
+    """Position in `paths`."""
+    offset: np.ndarray
+    """Byte offset of the record's data (after its header)."""
+    size: np.ndarray
+    """Bytes of the record's data."""
+    num_frames: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.shard)
+
+    def select(self, keep: np.ndarray) -> "RecordIndex":
+        """The records where `keep`, bool [N], is true."""
+        return RecordIndex(self.paths, self.shard[keep], self.offset[keep], self.size[keep], self.num_frames[keep])
+
+
+def _scan_shard(path: str) -> tuple[list[int], list[int], list[int]]:
+    offsets, sizes, lengths = [], [], []
+    end = os.path.getsize(path)
+    with open(path, "rb") as file:
+        position = 0
+        while position < end:
+            header = file.read(_HEADER.size)
+            size = _HEADER.unpack(header)[0] if len(header) == _HEADER.size else -1
+            stop = position + _HEADER.size + size + _FOOTER_BYTES
+            if not 0 <= size <= MAX_RECORD_BYTES or stop > end:
+                raise ValueError(
+                    f"{path} is damaged at byte {position} (expected a whole TFRecord, found a size of {size} with "
+                    f"{end - position} bytes left). Build the data set again, or copy it again from where it came."
+                )
+            try:
+                example = tf.train.Example.FromString(file.read(size))
+                length = example.features.feature["num_frames"].int64_list.value[0]
+            except Exception as error:  # protobuf's error classes differ between its implementations
+                raise ValueError(
+                    f"{path}: the record at byte {position} is not a clip ({type(error).__name__}). Build the data set again."
+                ) from error
+            offsets.append(position + _HEADER.size)
+            sizes.append(size)
+            lengths.append(length)
+            file.seek(_FOOTER_BYTES, os.SEEK_CUR)
+            position = stop
+    return offsets, sizes, lengths
+
+
+def build(paths: list[str]) -> RecordIndex:
+    """Reads all shards once. Raises `ValueError` for a damaged shard, naming the file and what to do."""
+    shard, offset, size, frames = [], [], [], []
+    for number, path in enumerate(paths):
+        offsets, sizes, lengths = _scan_shard(path)
+        shard += [number] * len(offsets)
+        offset, size, frames = offset + offsets, size + sizes, frames + lengths
+    return RecordIndex(tuple(paths), *(np.asarray(column, np.int64) for column in (shard, offset, size, frames)))
+
+
+def _file(directory: str, split: str) -> pathlib.Path:
+    return pathlib.Path(directory) / f"record_index-{split}.npz"
+
+
+def save(index: RecordIndex, directory: str, split: str) -> None:
+    """Writes the index beside the shards, under a temporary name first."""
+    target = _file(directory, split)
+    sizes = np.asarray([os.path.getsize(path) for path in index.paths], np.int64)
+    handle, temporary = tempfile.mkstemp(dir=directory, suffix=".npz")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez(file, shard=index.shard, offset=index.offset, size=index.size, num_frames=index.num_frames, bytes=sizes)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, target)
+    except BaseException:
+        pathlib.Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def load(directory: str, split: str, paths: list[str]) -> RecordIndex:
+    """The index of a split: the stored one where it matches the shards' sizes, else made again (and stored, if possible).
+
+    Raises `ValueError` for a missing or damaged shard.
+    """
+    for path in paths:
+        if not os.path.isfile(path):
+            raise ValueError(f"{path} is missing: the data set is incomplete. Build it again, or copy all of its shards.")
+    sizes = [os.path.getsize(path) for path in paths]
+    try:
+        with np.load(_file(directory, split), allow_pickle=False) as stored:
+            columns = [stored[name].astype(np.int64) for name in ("shard", "offset", "size", "num_frames")]
+            if stored["bytes"].tolist() == sizes and len({len(column) for column in columns}) == 1:
+                return RecordIndex(tuple(paths), *columns)
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+        pass  # absent or unreadable: derived data, made again below
+    index = build(paths)
+    try:
+        save(index, directory, split)
+    except OSError:
+        pass  # a read-only folder: the index then lives in memory only
+    return index
