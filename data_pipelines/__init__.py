@@ -1,1 +1,5 @@
-"""The data layer."""
+"""The data layer: videos in, batches of frames out. Start with `data_pipelines.load`."""
+
+from data_pipelines.load import load
+
+__all__ = ["load"]

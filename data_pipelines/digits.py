@@ -1,0 +1,127 @@
+"""Digit images for Moving MNIST, by source and split; the digits of the splits never mix.
+
+mnist: test is MNIST's test set, validation the last 5,000 images of its training set, train the other 55,000.
+uci: the 1,797 8x8 digits that come with scikit-learn (UCI "Optical Recognition of Handwritten Digits"), cut at fixed
+indices into 1,200 / 240 / 357; a bundled stand-in that needs no download.
+"""
+
+import functools
+import gzip
+import pathlib
+import struct
+import zlib
+
+import numpy as np
+
+SPLITS = ("train", "validation", "test")
+SOURCES = ("mnist", "uci")
+
+_MNIST_URL = "https://storage.googleapis.com/cvdf-datasets/mnist/"
+_MNIST_FILES = {"train": "train-images-idx3-ubyte.gz", "test": "t10k-images-idx3-ubyte.gz"}
+_MNIST_COUNTS = {"train": 60_000, "test": 10_000}
+_MNIST_VALIDATION = 5_000
+_MNIST_SIZE = 28
+_UCI_RANGES = {"train": (0, 1200), "validation": (1200, 1440), "test": (1440, 1797)}
+_IDX_IMAGES = 0x00000803  # unsigned bytes, three dimensions
+
+
+def read_idx_images(path, count, size) -> np.ndarray:
+    """Reads a gzipped idx file of images.
+
+    Args:
+      path: the .gz file.
+      count, size: the number of images and their height and width in pixels that the file must hold.
+
+    Returns: uint8 [count, size, size].
+    Raises: ValueError naming the file if it is missing, truncated, corrupt, or holds something else.
+    """
+    path = pathlib.Path(path)
+    advice = "Download it again (the four original files are train-/t10k-images-idx3-ubyte.gz and -labels-idx1-ubyte.gz)."
+    if not path.is_file():
+        raise ValueError(f"MNIST file {path} does not exist. {advice}")
+    expected = 16 + count * size * size
+    try:
+        with gzip.open(path, "rb") as stream:
+            content = stream.read(expected + 1)  # never inflates more than a genuine file holds
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"MNIST file {path} is truncated or corrupt ({error}). {advice}") from error
+    except OSError as error:
+        raise ValueError(f"MNIST file {path} cannot be read ({error}).") from error
+    if len(content) < 16:
+        raise ValueError(f"MNIST file {path} holds {len(content)} bytes, fewer than the 16 of an idx header. {advice}")
+    header = struct.unpack(">4I", content[:16])
+    if header != (_IDX_IMAGES, count, size, size):
+        raise ValueError(
+            f"MNIST file {path} must start with magic, count, height, width = {(_IDX_IMAGES, count, size, size)}, got {header}. "
+            + advice
+        )
+    if len(content) != expected:
+        more = "more than " if len(content) > expected else ""
+        raise ValueError(f"MNIST file {path} must hold {expected} bytes, got {more}{min(len(content), expected)}. {advice}")
+    return np.frombuffer(content, np.uint8, offset=16).reshape(count, size, size)
+
+
+def _mnist_file(part: str, digits_dir: str | None) -> pathlib.Path:
+    if digits_dir:
+        folder = pathlib.Path(digits_dir).expanduser()
+        if not folder.is_dir():
+            raise ValueError(f"digits_dir must be a folder with the four MNIST idx .gz files, got {digits_dir!r}.")
+        return folder / _MNIST_FILES[part]
+    import tensorflow_datasets as tfds
+
+    # TFDS's download manager (cache, checksums), but its original files: their order defines the validation digits.
+    builder = tfds.builder("mnist")
+    folder = pathlib.Path(tfds.core.constants.DATA_DIR).expanduser() / "downloads"
+    manager = tfds.download.DownloadManager(
+        download_dir=folder, url_infos=builder.url_infos, force_checksums_validation=True, dataset_name="mnist"
+    )
+    try:
+        return pathlib.Path(manager.download(_MNIST_URL + _MNIST_FILES[part]))
+    except Exception as error:
+        raise ValueError(
+            f"MNIST could not be downloaded from {_MNIST_URL} ({error}). Download its four .gz files by hand and pass their "
+            "folder as digits_dir, or use digits='uci'."
+        ) from error
+
+
+def _uci() -> np.ndarray:
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise ValueError("digits='uci' needs scikit-learn: pip install 'svg_tf[demo]'.") from error
+    images = load_digits().images  # 0 ... 16
+    return np.round(images * (255.0 / 16.0)).astype(np.uint8)
+
+
+@functools.lru_cache(maxsize=4)
+def _load(source: str, split: str, digits_dir: str | None) -> np.ndarray:
+    if source == "uci":
+        images = _uci()[slice(*_UCI_RANGES[split])]
+    else:
+        part = "test" if split == "test" else "train"
+        images = read_idx_images(_mnist_file(part, digits_dir), _MNIST_COUNTS[part], _MNIST_SIZE)
+        if split == "validation":
+            images = images[-_MNIST_VALIDATION:]
+        elif split == "train":
+            images = images[:-_MNIST_VALIDATION]
+    images = np.ascontiguousarray(images)
+    images.flags.writeable = False
+    return images
+
+
+def load_digits(source: str = "mnist", split: str = "train", digits_dir: str | None = None) -> np.ndarray:
+    """The digit images of one split.
+
+    Args:
+      source: "mnist" or "uci".
+      split: "train", "validation" or "test".
+      digits_dir: folder with MNIST's four original .gz files; without it they are downloaded once.
+
+    Returns: read-only uint8 [N, 28, 28] (mnist) or [N, 8, 8] (uci), in the order of the original files.
+    Raises: ValueError for an unknown source or split, or a missing or corrupt file.
+    """
+    if source not in SOURCES:
+        raise ValueError(f"digits must be one of {SOURCES}, got {source!r}.")
+    if split not in SPLITS:
+        raise ValueError(f"split must be one of {SPLITS}, got {split!r}.")
+    return _load(source, split, str(digits_dir) if digits_dir else None)

@@ -1,0 +1,54 @@
+"""The one place where pixels change scale or size: uint8 [0, 255] <-> float32 [0, 1].
+
+Division by 255 is exact to the last bit, so that `to_uint8(to_float(x))` equals x for every uint8 x, and training,
+evaluation and exported models that call these functions see the same numbers.
+"""
+
+import tensorflow as tf
+
+MAX_IMAGE_SIZE = 4096
+_METHODS = ("bilinear", "bicubic", "area")
+
+
+def to_float(pixels, maximum=255):
+    """Integer pixels (uint8, or uint16 sums of such) [...] -> float32 [...] in [0, 1]; values above `maximum` are clipped."""
+    pixels = tf.convert_to_tensor(pixels)
+    if pixels.dtype not in (tf.uint8, tf.uint16, tf.int16, tf.int32):
+        raise ValueError(f"Pixels must be integers in [0, {maximum}], got {pixels.dtype.name}.")
+    if pixels.dtype != tf.uint8:
+        pixels = tf.clip_by_value(pixels, tf.cast(0, pixels.dtype), tf.cast(maximum, pixels.dtype))
+    return tf.cast(pixels, tf.float32) / float(maximum)
+
+
+def to_uint8(pixels):
+    """Float pixels [...] in [0, 1] -> uint8 [...], rounded to the nearest level; values outside are clipped."""
+    pixels = tf.convert_to_tensor(pixels)
+    if not pixels.dtype.is_floating:
+        raise ValueError(f"Pixels must be floats in [0, 1], got {pixels.dtype.name}.")
+    return tf.cast(tf.round(tf.clip_by_value(tf.cast(pixels, tf.float32), 0.0, 1.0) * 255.0), tf.uint8)
+
+
+def resize(images, height, width, method="bilinear"):
+    """Resamples uint8 images, anti-aliased where they shrink (as Pillow does).
+
+    Args:
+      images: uint8 [N, h, w, C].
+      height, width: pixels, 1 to 4096.
+      method: "bilinear", "bicubic" or "area".
+
+    Returns: uint8 [N, height, width, C].
+    Raises: ValueError for another dtype or rank, a size out of range or an unknown method.
+    """
+    images = tf.convert_to_tensor(images)
+    if images.dtype != tf.uint8 or images.shape.rank != 4:
+        raise ValueError(f"Images must be uint8 [N, h, w, C], got {images.dtype.name} {images.shape}.")
+    if not (1 <= height <= MAX_IMAGE_SIZE and 1 <= width <= MAX_IMAGE_SIZE):
+        raise ValueError(f"Height and width must be between 1 and {MAX_IMAGE_SIZE} pixels, got {height} x {width}.")
+    if method not in _METHODS:
+        raise ValueError(f"method must be one of {_METHODS}, got {method!r}.")
+    if images.shape[1:3] == (height, width):
+        return images
+    # Anti-aliasing changes nothing where images grow, and its kernel is several times slower.
+    shrinks = images.shape[1] is None or height < images.shape[1] or width < images.shape[2]
+    resized = tf.image.resize(images, [height, width], method=method, antialias=shrinks and method != "area")
+    return tf.cast(tf.round(tf.clip_by_value(resized, 0.0, 255.0)), tf.uint8)
