@@ -10,7 +10,7 @@ import tensorflow as tf
 
 _PAD = [[0, 0], [1, 1], [1, 1], [0, 0]]
 _FEW_CHANNELS = 16  # below this the parity form moves more memory than it saves
-_SMALL_MAP = 4  # at or below this height the filter gradient is fastest as one im2col product
+_SMALL_MAP, _MANY_CHANNELS = 4, 128  # maps so small and so deep: the filter gradient is fastest as one im2col product
 
 
 def _native() -> bool:
@@ -41,22 +41,15 @@ def _up(x, kernel):
 def _filter_gradient(x, dy):
     """Gradient of sum(_down(x, kernel) * dy) in kernel: x [N, 2h, 2w, Ci], dy [N, h, w, Co] -> [4, 4, Ci, Co]."""
     ci, co, h, w = x.shape[-1], dy.shape[-1], dy.shape[1], dy.shape[2]
-    if _native() or min(ci, co) < _FEW_CHANNELS or h is None:
+    padded = tf.pad(x, _PAD)
+    if _native() or ci < _MANY_CHANNELS or h > _SMALL_MAP:
+        # Padded beforehand: only "VALID" gradients have an oneDNN kernel (twice as fast).
         return tf.raw_ops.Conv2DBackpropFilter(
-            input=x,
-            filter_sizes=[4, 4, ci, co],
-            out_backprop=dy,
-            strides=[1, 2, 2, 1],
-            padding="EXPLICIT",
-            explicit_paddings=[0, 0, 1, 1, 1, 1, 0, 0],
+            input=padded, filter_sizes=[4, 4, ci, co], out_backprop=dy, strides=[1, 2, 2, 1], padding="VALID"
         )
-    blocks = tf.nn.space_to_depth(tf.pad(x, _PAD), 2)  # [N, h+1, w+1, (2, 2, Ci)]
-    shifted = [blocks[:, i : i + h, j : j + w] for i in (0, 1) for j in (0, 1)]
-    flat_dy = tf.reshape(dy, [-1, co])
-    if h <= _SMALL_MAP:
-        gradient = tf.matmul(tf.reshape(tf.concat(shifted, -1), [-1, 16 * ci]), flat_dy, transpose_a=True)
-    else:
-        gradient = tf.stack([tf.matmul(tf.reshape(block, [-1, 4 * ci]), flat_dy, transpose_a=True) for block in shifted])
+    blocks = tf.nn.space_to_depth(padded, 2)  # [N, h+1, w+1, (2, 2, Ci)]
+    columns = tf.concat([blocks[:, i : i + h, j : j + w] for i in (0, 1) for j in (0, 1)], axis=-1)
+    gradient = tf.matmul(tf.reshape(columns, [-1, 16 * ci]), tf.reshape(dy, [-1, co]), transpose_a=True)
     gradient = tf.reshape(gradient, [2, 2, 2, 2, ci, co])  # (i, j, row in block, column in block)
     return tf.reshape(tf.transpose(gradient, [0, 2, 1, 3, 4, 5]), [4, 4, ci, co])
 

@@ -18,7 +18,7 @@ import tensorflow as tf
 
 Protocol = Literal["srvp", "svg"]
 
-_CHUNK = 64  # frames that the compiled SSIM kernel takes at once: one shape to compile, and its maps stay in cache
+_CHUNK = 64  # frames that a compiled kernel takes at once: one shape to compile, and its maps stay in cache
 _K1, _K2 = 0.01, 0.03  # Wang et al. 2004
 
 
@@ -77,7 +77,7 @@ def mse(x, x_hat) -> tf.Tensor:
     Raises `ValueError` for other dtypes and shapes, and (outside a tf.function) for values outside [0, 1].
     """
     x, x_hat = _checked(x, x_hat)
-    return tf.reduce_mean(tf.math.squared_difference(x, x_hat), [-3, -2, -1])
+    return tf.reduce_mean(_per_channel("mse", x, x_hat), -1)
 
 
 def psnr(x, x_hat, channels: Literal["mean", "pooled"] = "mean", cap: float = 100.0) -> tf.Tensor:
@@ -91,7 +91,7 @@ def psnr(x, x_hat, channels: Literal["mean", "pooled"] = "mean", cap: float = 10
     if not cap > 0:
         raise ValueError(f"cap must be positive (dB), got {cap!r}.")
     x, x_hat = _checked(x, x_hat)
-    error = tf.reduce_mean(tf.math.squared_difference(x, x_hat), [-3, -2])
+    error = _per_channel("mse", x, x_hat)
     if channels == "pooled":
         error = tf.reduce_mean(error, -1, keepdims=True)
     decibel = -10.0 / np.log(10.0) * tf.math.log(tf.maximum(error, 10.0 ** (-cap / 10.0)))
@@ -106,10 +106,11 @@ def ssim(x, x_hat, protocol: Protocol = "srvp") -> tf.Tensor:
     if protocol not in PROTOCOLS:
         raise ValueError(f"protocol must be one of {sorted(PROTOCOLS)}, got {protocol!r}.")
     x, x_hat = _checked(x, x_hat, least=len(PROTOCOLS[protocol].weights))
-    return _ssim(x, x_hat, protocol)
+    return tf.reduce_mean(_per_channel(protocol, x, x_hat), -1)
 
 
-def _ssim(x, x_hat, protocol):
+def _per_channel(metric, x, x_hat):
+    """float32 [..., H, W, C] twice -> float32 [..., C]; metric: a protocol of SSIM, or "mse"."""
     height, width, channels = x.shape[-3:]
     lead = tf.broadcast_dynamic_shape(tf.shape(x), tf.shape(x_hat))[:-3]
 
@@ -119,25 +120,41 @@ def _ssim(x, x_hat, protocol):
             value = tf.transpose(tf.reshape(value, [-1, height, width, channels]), [0, 3, 1, 2])
         return tf.reshape(value, [-1, height, width])
 
-    values = _plane_ssim(protocol, height, width)(planes(x), planes(x_hat))
-    return tf.reduce_mean(tf.reshape(values, tf.concat([lead, [channels]], 0)), -1)
+    values = _plane_metric(metric, height, width)(planes(x), planes(x_hat))
+    return tf.reshape(values, tf.concat([lead, [channels]], 0))
 
 
-@functools.lru_cache(maxsize=32)
-def _plane_ssim(protocol: str, height: int, width: int):
-    """The compiled function of one frame size, for any number of frames: two float32 [N, H, W] -> float32 [N]."""
+@functools.lru_cache(maxsize=64)
+def _plane_metric(metric: str, height: int, width: int):
+    """The compiled function of one metric and frame size, for any number of frames: two float32 [N, H, W] -> float32 [N].
 
-    def chunks(value):
-        value = tf.pad(value, [[0, -tf.shape(value)[0] % _CHUNK], [0, 0], [0, 0]])
-        return tf.reshape(value, [-1, _CHUNK, height, width])
+    XLA compiles for fixed shapes, hence chunks of a fixed number of frames, the last one padded. In chunks, differences
+    stay in cache, too.
+    """
+
+    def kernel(x, y):
+        return _mse_kernel(x, y) if metric == "mse" else _ssim_kernel(x, y, metric)
 
     @tf.function(input_signature=[tf.TensorSpec([None, height, width], tf.float32)] * 2)
     def function(x, y):
-        pairs = (chunks(x), chunks(y))
-        values = tf.map_fn(lambda p: _ssim_kernel(*p, protocol), pairs, fn_output_signature=tf.TensorSpec([_CHUNK], tf.float32))
-        return tf.reshape(values, [-1])[: tf.shape(x)[0]]
+        n = tf.shape(x)[0]
+        whole = n - n % _CHUNK
+        chunks = tuple(tf.reshape(value[:whole], [-1, _CHUNK, height, width]) for value in (x, y))
+        values = tf.map_fn(lambda pair: kernel(*pair), chunks, fn_output_signature=tf.TensorSpec([_CHUNK], tf.float32))
+
+        def rest():
+            padding = [[0, _CHUNK - (n - whole)], [0, 0], [0, 0]]
+            padded = (tf.ensure_shape(tf.pad(value[whole:], padding), [_CHUNK, height, width]) for value in (x, y))
+            return kernel(*padded)[: n - whole]
+
+        return tf.concat([tf.reshape(values, [-1]), tf.cond(n > whole, rest, lambda: tf.zeros([0]))], 0)
 
     return function
+
+
+def _mse_kernel(x, y):
+    """x, y: float32 [_CHUNK, H, W] -> float32 [_CHUNK]. Not compiled: XLA's reductions on CPUs are scalar."""
+    return tf.reduce_mean(tf.math.squared_difference(x, y), [1, 2])
 
 
 @tf.function(jit_compile=True)
@@ -152,7 +169,7 @@ def _ssim_kernel(x, y, protocol):
     window = PROTOCOLS[protocol]
     size = len(window.weights)
     a, b = x + y, x - y
-    centre_a, centre_b = (tf.reduce_mean(m, [1, 2], keepdims=True) for m in (a, b))
+    centre_a, centre_b = (tf.reduce_mean(tf.reduce_mean(m, 1, keepdims=True), 2, keepdims=True) for m in (a, b))
     a, b = a - centre_a, b - centre_b
     maps = tf.stack([a, b, a * a, b * b], axis=1)
     rows, columns = x.shape[1] - size + 1, x.shape[2] - size + 1
@@ -166,4 +183,4 @@ def _ssim_kernel(x, y, protocol):
     # 2 mu_x mu_y = (mu_a^2 - mu_b^2) / 2, mu_x^2 + mu_y^2 = (mu_a^2 + mu_b^2) / 2, and the same for the covariances.
     numerator = (0.5 * (luminance_a - luminance_b) + c1) * (0.5 * (var_a - var_b) + c2)
     denominator = (0.5 * (luminance_a + luminance_b) + c1) * (0.5 * (var_a + var_b) + c2)
-    return tf.reduce_mean(numerator / denominator, [1, 2])
+    return tf.reduce_mean(tf.reduce_mean(numerator / denominator, 1), 1)  # rows first: XLA vectorises over columns

@@ -75,8 +75,12 @@ def frechet_distance(mu1, cov1, mu2, cov2) -> float:
         raise ValueError(f"Expected means [D] and covariances [D, D], got shapes {[a.shape for a in arrays]}.")
     if not all(np.isfinite(a).all() for a in arrays):
         raise ValueError("Means and covariances must be finite.")
-    root = _symmetric_root("cov1", cov1)
-    _symmetric_root("cov2", cov2)
+    for name, cov in (("cov1", cov1), ("cov2", cov2)):
+        _check_symmetric(name, cov)
+    values, vectors = np.linalg.eigh(cov1)
+    _check_eigenvalues("cov1", values)
+    _check_eigenvalues("cov2", np.linalg.eigvalsh(cov2))
+    root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
     # The eigenvalues of cov1 cov2 are those of root cov2 root, which is symmetric.
     product = np.linalg.eigvalsh(root @ cov2 @ root)
     cross = np.sqrt(np.maximum(product, 0.0)).sum()
@@ -84,11 +88,11 @@ def frechet_distance(mu1, cov1, mu2, cov2) -> float:
     return float(max(distance, 0.0))
 
 
-def _symmetric_root(name: str, cov: np.ndarray) -> np.ndarray:
-    scale = max(np.abs(cov).max(), 1e-300)
-    if np.abs(cov - cov.T).max() > 1e-6 * scale:
+def _check_symmetric(name: str, cov: np.ndarray) -> None:
+    if np.abs(cov - cov.T).max() > 1e-6 * np.abs(cov).max():
         raise ValueError(f"{name} must be symmetric.")
-    values, vectors = np.linalg.eigh((cov + cov.T) / 2)
-    if values[0] < -1e-6 * scale * len(cov):
-        raise ValueError(f"{name} must be positive semi-definite, got an eigenvalue of {values[0]:g}.")
-    return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+
+
+def _check_eigenvalues(name: str, ascending: np.ndarray) -> None:
+    if ascending[0] < -1e-6 * max(ascending[-1], 0.0) - 1e-300:
+        raise ValueError(f"{name} must be positive semi-definite, got an eigenvalue of {ascending[0]:g}.")
