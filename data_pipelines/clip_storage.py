@@ -74,7 +74,7 @@ def decode_clip(example: dict[str, Any]) -> np.ndarray:
 
 def frame_shape(features: tfds.features.FeaturesDict) -> tuple[int, int, int]:
     """(H, W, C) of the frames. Raises `ValueError` where the features are not those of clips in chunks."""
-    feature = features.get("frame_chunks") if hasattr(features, "get") else None
+    feature = features["frame_chunks"] if "frame_chunks" in features else None
     shape = getattr(feature, "shape", None)
     if shape is None or len(shape) != 5 or shape[-1] != CHUNK_FRAMES:
         raise ValueError(

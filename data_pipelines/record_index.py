@@ -5,6 +5,7 @@ killed continues at its exact position without reading what came before. It is d
 a data set is built, and made again by one pass over the shards where it is absent or does not match them.
 """
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -117,8 +118,6 @@ def load(directory: str, split: str, paths: list[str]) -> RecordIndex:
     except (OSError, KeyError, ValueError, zipfile.BadZipFile):
         pass  # absent or unreadable: derived data, made again below
     index = build(paths)
-    try:
+    with contextlib.suppress(OSError):  # a read-only folder: the index then lives in memory only
         save(index, directory, split)
-    except OSError:
-        pass  # a read-only folder: the index then lives in memory only
     return index
