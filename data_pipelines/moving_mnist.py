@@ -101,9 +101,8 @@ class Renderer:
         strings = tf.strings.join([self._before, tf.gather(self._strings, tf.reshape(ids, [-1])), self._after])
         windows = tf.strings.substr(strings[:, None], start, tf.fill(tf.shape(start), area))
         pixels = tf.reshape(tf.io.decode_raw(windows, tf.uint8), [-1, num_digits, num_frames, area])
-        parts = tf.unstack(pixels, axis=1)
-        total = parts[0] if num_digits == 1 else tf.add_n([tf.cast(part, tf.int16) for part in parts])  # at most 16 * 255
-        return transform.to_float(tf.reshape(total, [-1, num_frames, self.canvas, self.canvas, 1]))
+        frames = transform.layers_to_float(tf.unstack(pixels, axis=1))
+        return tf.reshape(frames, [-1, num_frames, self.canvas, self.canvas, 1])
 
 
 def _every(states: motion.States, stride: int) -> motion.States:

@@ -10,14 +10,20 @@ MAX_IMAGE_SIZE = 4096
 _METHODS = ("bilinear", "bicubic", "area")
 
 
-def to_float(pixels, maximum=255):
-    """Integer pixels (uint8, or uint16 sums of such) [...] -> float32 [...] in [0, 1]; values above `maximum` are clipped."""
+def to_float(pixels):
+    """uint8 pixels [...] -> float32 [...] in [0, 1]."""
     pixels = tf.convert_to_tensor(pixels)
-    if pixels.dtype not in (tf.uint8, tf.uint16, tf.int16, tf.int32):
-        raise ValueError(f"Pixels must be integers in [0, {maximum}], got {pixels.dtype.name}.")
     if pixels.dtype != tf.uint8:
-        pixels = tf.clip_by_value(pixels, tf.cast(0, pixels.dtype), tf.cast(maximum, pixels.dtype))
-    return tf.cast(pixels, tf.float32) / float(maximum)
+        raise ValueError(f"Pixels must be uint8, got {pixels.dtype.name}.")
+    return tf.cast(pixels, tf.float32) / 255.0
+
+
+def layers_to_float(layers):
+    """The sum of uint8 images [...] (a list), clipped to white -> float32 [...] in [0, 1]. One image: `to_float`."""
+    if len(layers) == 1:
+        return to_float(layers[0])
+    total = tf.add_n([tf.cast(layer, tf.float32) for layer in layers])  # faster than in small integers; exact below 2**24
+    return tf.minimum(total / 255.0, 1.0)
 
 
 def to_uint8(pixels):
