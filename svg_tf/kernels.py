@@ -123,19 +123,37 @@ def lstm(projected, recurrent_kernel, h, c):
     return _lstm(projected, tf.convert_to_tensor(recurrent_kernel), h, c)
 
 
+def lstm_loop(projected, recurrent_kernel, h, c):
+    """`lstm` as a graph loop, for many steps or a number of steps known at run time only (T >= 0)."""
+    kernel = tf.convert_to_tensor(recurrent_kernel)
+    steps = tf.shape(projected)[0]
+    outputs = tf.TensorArray(projected.dtype, size=steps, element_shape=h.shape)
+
+    def body(t, outputs, h, c):
+        h, c, _ = _cell(projected[t], kernel, h, c)
+        return t + 1, outputs.write(t, h), h, c
+
+    _, outputs, h, c = tf.while_loop(lambda t, *_: t < steps, body, (0, outputs, h, c))
+    return outputs.stack(), h, c
+
+
+def _cell(projected, recurrent_kernel, h, c):
+    i, f, candidate, o = tf.split(projected + tf.matmul(h, recurrent_kernel), 4, axis=-1)
+    i, f, candidate, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(candidate), tf.sigmoid(o)
+    new_c = f * c + i * candidate
+    squashed = tf.tanh(new_c)
+    new_h = o * squashed
+    return new_h, new_c, (h, c, i, f, candidate, o, squashed)
+
+
 @tf.custom_gradient
 def _lstm(projected, recurrent_kernel, h, c):
     kept = []
     outputs = []
     for now in tf.unstack(projected):
-        previous_h, previous_c = h, c
-        i, f, candidate, o = tf.split(now + tf.matmul(h, recurrent_kernel), 4, axis=-1)
-        i, f, candidate, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(candidate), tf.sigmoid(o)
-        c = f * c + i * candidate
-        squashed = tf.tanh(c)
-        h = o * squashed
+        h, c, values = _cell(now, recurrent_kernel, h, c)
         outputs.append(h)
-        kept.append((previous_h, previous_c, i, f, candidate, o, squashed))
+        kept.append(values)
 
     def gradient(d_outputs, d_h, d_c):
         d_gates = []

@@ -44,25 +44,11 @@ class LSTMLayer(keras.layers.Layer):
         self.bias = self.add_weight(shape=(4 * units,), initializer=uniform(), name="bias")
         self.built = True
 
-    def step(self, projected, state):
-        """projected: [B, 4 * units] = x kernel + bias, gates in the order input, forget, candidate, output."""
-        h, c = state
-        i, f, candidate, o = ops.split(projected + ops.matmul(h, self.recurrent_kernel), 4, axis=-1)
-        c = ops.sigmoid(f) * c + ops.sigmoid(i) * ops.tanh(candidate)
-        return ops.sigmoid(o) * ops.tanh(c), c
-
     def call(self, x, state):
         projected = ops.matmul(x, self.kernel) + self.bias  # all time steps in one product
-        steps = x.shape[0]
-        if steps is None or steps > UNROLLED_STEPS:
-
-            def body(state, now):
-                state = self.step(now, state)
-                return state, state[0]
-
-            state, outputs = ops.scan(body, tuple(state), projected)
-            return outputs, state
-        outputs, h, c = kernels.lstm(projected, ops.convert_to_tensor(self.recurrent_kernel), *state)
+        unrolled = x.shape[0] is not None and x.shape[0] <= UNROLLED_STEPS
+        run = kernels.lstm if unrolled else kernels.lstm_loop
+        outputs, h, c = run(projected, ops.convert_to_tensor(self.recurrent_kernel), *state)
         return outputs, (h, c)
 
 

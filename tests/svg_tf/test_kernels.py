@@ -82,11 +82,10 @@ def test_lstm_backward_equals_automatic_differentiation():
         return tf.stack(outputs), h, c
 
     inputs = (projected, recurrent, h, c)
+    assert_equal(kernels.lstm_loop(*inputs), reference(*inputs))
     assert_equal(outputs_and_gradients(kernels.lstm, *inputs), outputs_and_gradients(reference, *inputs))
 
 
 def test_with_head_equals_slicing():
     x = tf.random.Generator.from_seed(4).normal([4, 3])
-    assert_equal(
-        outputs_and_gradients(lambda x: kernels.with_head(x, 2), x), outputs_and_gradients(lambda x: (x + 0, x[:2]), x)
-    )
+    assert_equal(outputs_and_gradients(lambda x: kernels.with_head(x, 2), x), outputs_and_gradients(lambda x: (x + 0, x[:2]), x))
