@@ -46,7 +46,7 @@ def measure_scikit_image(size: int, frames: int = 64) -> list[dict]:
         return []
     random = np.random.default_rng(0)
     x, x_hat = (random.random((frames, size, size)).astype(np.float32) for _ in range(2))
-    gauss = dict(gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1.0)
+    gauss = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0}
 
     def both():
         for a, b in zip(x, x_hat, strict=True):

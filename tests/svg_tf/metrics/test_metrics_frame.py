@@ -37,8 +37,8 @@ def pairs():
 
 PAIRS = pairs()
 PROTOCOLS = {
-    "srvp": dict(gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1.0),
-    "svg": dict(win_size=7, data_range=2.0),
+    "srvp": {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0},
+    "svg": {"win_size": 7, "data_range": 2.0},
 }
 
 

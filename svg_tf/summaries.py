@@ -1,0 +1,62 @@
+"""Tiles to TensorBoard: animated GIFs and pictures in the Images tab, scalars.
+
+TensorBoard has no video plugin; its images plugin serves the stored bytes as they are, and browsers animate a GIF. The
+bytes therefore go into a summary with the images plugin's metadata, where `tf.summary.image` would re-encode them as PNG.
+"""
+
+import os
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+from tensorboard.plugins.image import metadata as image_metadata
+
+from svg_tf import visualization
+
+
+def gif(name: str, frames, step: int, fps: float = 6.0, description: str = "") -> bool:
+    """Writes an animation to the current default summary writer (`writer.as_default()`).
+
+    Args:
+      name: tag in TensorBoard, not empty.
+      frames: uint8 [T, H, W, 3] (or as `visualization.to_uint8` takes).
+      step: training step, >= 0.
+      fps: frames a second, in (0, 50].
+
+    Returns whether it was written (False without a default writer or where recording is off).
+    Raises `ValueError` for frames of another shape or dtype.
+    """
+    frames = np.asarray(frames)
+    encoded = visualization.encode_gif(frames, fps)
+    return _write(name, encoded, frames.shape[2], frames.shape[1], step, description)
+
+
+def picture(name: str, image, step: int, description: str = "") -> bool:
+    """Writes one still picture [H, W, 1 or 3], or the PNG file at a path, to the current default summary writer."""
+    if isinstance(image, str | os.PathLike):
+        content = pathlib.Path(image).read_bytes()
+        height, width = tf.io.decode_png(content, channels=3).shape[:2]
+    else:
+        image = visualization.to_uint8(image, "image")
+        if image.ndim != 3:
+            raise ValueError(f"image must be [H, W, 1 or 3], got shape {image.shape}.")
+        height, width = image.shape[:2]
+        content = tf.io.encode_png(image).numpy()
+    return _write(name, content, width, height, step, description)
+
+
+def scalars(values: dict[str, float], step: int, prefix: str = "") -> None:
+    """Writes {name: value} as scalars `prefix/name` to the current default summary writer."""
+    for name, value in values.items():
+        tf.summary.scalar(f"{prefix}/{name}" if prefix else name, float(value), step=step)
+
+
+def _write(name, encoded, width, height, step, description) -> bool:
+    if not name:
+        raise ValueError("A summary needs a name.")
+    if step is None or int(step) < 0:
+        raise ValueError(f"step must be a training step of at least 0, got {step!r}.")
+    metadata = image_metadata.create_summary_metadata(display_name=None, description=description)
+    # The images plugin's format: width and height as decimal strings, then the encoded images.
+    tensor = tf.constant([str(width).encode(), str(height).encode(), encoded])
+    return bool(tf.summary.write(name, tensor, step=int(step), metadata=metadata))
