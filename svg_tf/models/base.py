@@ -51,6 +51,16 @@ class VideoPredictor(keras.Model):
         self.run_seed = seed
         super().compile(optimizer=optimizer, **kwargs)
 
+    def get_compile_config(self):
+        """What `compile_from_config` needs to compile a loaded model again (keras.saving.load_model)."""
+        if not self.compiled:
+            return None
+        return {"optimizer": keras.saving.serialize_keras_object(self.optimizer), "seed": self.run_seed}
+
+    def compile_from_config(self, config):
+        self.compile(optimizer=keras.saving.deserialize_keras_object(config["optimizer"]), seed=config["seed"])
+        self.optimizer.build(self.trainable_variables)
+
     @property
     def metrics(self):
         return list(self._trackers.values())
