@@ -54,9 +54,9 @@ def test_tensorboards_own_plugin_serves_it_as_gif(tmp_path):
     plugin = images_plugin.ImagesPlugin(base_plugin.TBContext(data_provider=provider, logdir=str(tmp_path)))
     (entry,) = plugin._image_response_for_run(context.RequestContext(), "", "run", "samples", 0)
     query = parse_qs(entry["query"])
-    content, kind = plugin._get_generic_data_individual_image(context.RequestContext(), query["blob_key"][0])
-    assert kind == "image/gif"
-    assert Image.open(io.BytesIO(content)).n_frames == 5
+    content = plugin._get_generic_data_individual_image(context.RequestContext(), query["blob_key"][0])
+    image = Image.open(io.BytesIO(content))
+    assert (image.format, image.n_frames) == ("GIF", 5)
 
 
 def test_pictures_and_scalars(tmp_path):
