@@ -44,7 +44,7 @@ def summarise(header: dict, scores: dict, higher_is_better: dict[str, bool]) -> 
             for subset in ("moving",) if row == "copy_last" else tuple(subsets):
                 values = kept[f"{row}_{name}"][subsets[subset]]
                 if len(values):
-                    results[name].setdefault(row, {})[subset] = _statistics(values, options["n_past"])
+                    results[name].setdefault(row, {})[subset] = statistics(values, options["n_past"])
     report = {
         "format": FORMAT,
         **header,
@@ -58,7 +58,7 @@ def summarise(header: dict, scores: dict, higher_is_better: dict[str, bool]) -> 
     }
     if "diversity" in scores:
         mean, half = video.mean_interval(scores["diversity"])
-        report["diversity"] = {"mean": float(mean), "half_width": _number(half), "n": len(moving), "unit": "RMS pixel difference"}
+        report["diversity"] = {"mean": float(mean), "half_width": number(half), "n": len(moving), "unit": "RMS pixel difference"}
     if "fvd_real" in scores and len(moving) > 1:
         report["fvd"] = {
             "value": FVD.distance(scores["fvd_real"], scores["fvd_model"]),
@@ -70,23 +70,23 @@ def summarise(header: dict, scores: dict, higher_is_better: dict[str, bool]) -> 
     return kept, report
 
 
-def _number(value) -> float | None:
+def number(value) -> float | None:
     """A float, or None (null in JSON) where it is unknown."""
     return float(value) if np.isfinite(value) else None
 
 
-def _statistics(values: np.ndarray, n_past: int) -> dict:
+def statistics(values: np.ndarray, n_past: int) -> dict:
     """values: [n, T] -> overall (over sequence means) and per step: mean, 95 % half-width, n."""
     mean, half = video.mean_interval(values.mean(axis=1, dtype=np.float64))
     step_mean, step_half = video.mean_interval(values)
     return {
         "n": len(values),
         "mean": float(mean),
-        "half_width": _number(half),
+        "half_width": number(half),
         "per_step": {
             "t": list(range(n_past, n_past + values.shape[1])),
             "mean": [float(v) for v in step_mean],
-            "half_width": [_number(v) for v in step_half],
+            "half_width": [number(v) for v in step_half],
         },
     }
 
@@ -108,7 +108,7 @@ def _negative_elbo(header: dict, scores: dict) -> dict:
         result["likelihood_variance"] = variance
     for name, value in values.items():
         mean, half = video.mean_interval(value)
-        result[name] = {"mean": float(mean), "half_width": _number(half), "n": len(value)}
+        result[name] = {"mean": float(mean), "half_width": number(half), "n": len(value)}
     return result
 
 
@@ -122,21 +122,23 @@ def write(report: dict, out_dir) -> None:
             (ROWS[row].replace("S", str(report["drawn_samples"])), (subsets.get("all") or subsets["moving"])["per_step"])
             for row, subsets in rows.items()
         ]
-        panels.append((_title(metric, report), curves))
+        panels.append((title(metric, report), curves))
     plots.curves(out_dir / "curves.png", panels, past, horizon)
     visualization.write_atomically(out_dir / "report.md", markdown(report).encode())
     visualization.write_atomically(out_dir / "report.json", (json.dumps(report, indent=1, allow_nan=False) + "\n").encode())
 
 
-def _title(metric: str, report: dict) -> str:
+def title(metric: str, report: dict) -> str:
+    """A metric's heading; SSIM's names the protocol."""
     return f"SSIM ({report['options']['protocol']})" if metric == "ssim" else TITLES[metric]
 
 
-def _with_interval(entry: dict | None, digits: int) -> str:
+def with_interval(entry: dict | None, digits: int, signed: bool = False) -> str:
+    """`mean ± half-width` as text; empty for None."""
     if entry is None:
         return ""
     half = "n/a" if entry["half_width"] is None else f"{entry['half_width']:.{digits}f}"
-    return f"{entry['mean']:.{digits}f} ± {half}"
+    return f"{entry['mean']:{'+' if signed else ''}.{digits}f} ± {half}"
 
 
 def markdown(report: dict) -> str:
@@ -152,26 +154,26 @@ def markdown(report: dict) -> str:
         + ". Means over sequences ± 95 % confidence (1.96 sd / √n); the best of S is taken per metric by its mean over predicted "
         "frames; context frames are not scored.",
         "",
-        "| | sequences | " + " | ".join(_title(m, report) for m in metrics) + " |",
+        "| | sequences | " + " | ".join(title(m, report) for m in metrics) + " |",
         "|---" * (len(metrics) + 2) + "|",
     ]
     for subset in ("all", "moving"):
-        for row, title in ROWS.items():
+        for row, heading in ROWS.items():
             entries = [report["results"][m].get(row, {}).get(subset) for m in metrics]
             if any(entries):
-                name = title.replace("S", str(report["drawn_samples"]))
-                cells = [_with_interval(e, 2 if m == "psnr" else 4) for m, e in zip(metrics, entries, strict=True)]
+                name = heading.replace("S", str(report["drawn_samples"]))
+                cells = [with_interval(e, 2 if m == "psnr" else 4) for m, e in zip(metrics, entries, strict=True)]
                 lines.append(f"| {name} | {subset} | " + " | ".join(cells) + " |")
     elbo = report["negative_elbo"]
-    lines += ["", f"Objective per frame (mse + β KL, teacher-forced): {_with_interval(elbo['objective'], 6)}; "
-              f"KL {_with_interval(elbo['kl_nats'], 3)} nats."]  # fmt: skip
+    lines += ["", f"Objective per frame (mse + β KL, teacher-forced): {with_interval(elbo['objective'], 6)}; "
+              f"KL {with_interval(elbo['kl_nats'], 3)} nats."]  # fmt: skip
     if "nats" in elbo:
         lines.append(
-            f"Negative ELBO per frame: {_with_interval(elbo['nats'], 1)} nats "
+            f"Negative ELBO per frame: {with_interval(elbo['nats'], 1)} nats "
             f"(Gaussian of variance {elbo['likelihood_variance']:.4g})."
         )
     if "diversity" in report:
-        lines.append(f"Diversity (mean pairwise RMS difference of samples): {_with_interval(report['diversity'], 4)}.")
+        lines.append(f"Diversity (mean pairwise RMS difference of samples): {with_interval(report['diversity'], 4)}.")
     if "fvd" in report:
         fvd = report["fvd"]
         note = ", fewer than 400 sequences: biased" if fvd["biased"] else ""
