@@ -72,16 +72,28 @@ class _Records:
         self._files: dict[int, Any] = {}
         self._lock = threading.Lock()
 
-    def __call__(self, record: int) -> bytes:
-        shard, size = int(self._index.shard[record]), int(self._index.size[record])
+    def _read(self, record: int, offset: int, size: int) -> bytes:
+        shard = int(self._index.shard[record])
         with self._lock:
             file = self._files.get(shard)
             if file is None:
                 file = self._files[shard] = open(self._index.paths[shard], "rb", buffering=0)  # noqa: SIM115 (kept open)
-        data = os.pread(file.fileno(), size, int(self._index.offset[record]))
+        data = os.pread(file.fileno(), size, offset)
         if len(data) != size:
             raise ValueError(f"{self._index.paths[shard]} has become shorter while it was being read; build the data set again.")
         return data
+
+    def record(self, record: int) -> bytes:
+        """The serialised `tf.train.Example`."""
+        return self._read(record, int(self._index.offset[record]), int(self._index.size[record]))
+
+    def chunks(self, record: int, first: int, last: int) -> np.ndarray:
+        """The zlib streams of chunks first to last (inclusive) of a record, object [n] of bytes, by one read."""
+        place = slice(int(self._index.first_chunk[record]) + first, int(self._index.first_chunk[record]) + last + 1)
+        offsets, sizes = self._index.chunk_offset[place].tolist(), self._index.chunk_size[place].tolist()
+        data = self._read(record, offsets[0], offsets[-1] + sizes[-1] - offsets[0])
+        parts = [data[offset - offsets[0] : offset - offsets[0] + size] for offset, size in zip(offsets, sizes, strict=True)]
+        return np.array(parts, dtype=object)
 
 
 def evenly_spaced_start(last_start: int, number: int, of: int) -> int:
@@ -157,21 +169,19 @@ def load_records(
         record, uniform, number = order(int(position))
         last = int(last_starts[record])
         start = evenly_spaced_start(last, number, windows_per_clip) if uniform is None else uniform % (last + 1)
-        return np.array(records(record), dtype=object), np.int64(start)
+        chunks = records.chunks(record, start // shape[-1], (start + span - 1) // shape[-1])
+        serialized = records.record(record) if states else b""
+        return chunks, np.int64(start), np.array(serialized, dtype=object)
 
     def window(position):
-        serialized, start = tf.numpy_function(read, [position], [tf.string, tf.int64], stateful=False)
-        serialized.set_shape([])
+        chunks, start, serialized = tf.numpy_function(read, [position], [tf.string, tf.int64, tf.string], stateful=False)
+        chunks.set_shape([None])
         start.set_shape([])
+        serialized.set_shape([])
+        frames = clip_storage.inflate_window(chunks, start % shape[-1], span, shape)
+        result = {"frames": tf.ensure_shape(frames[::frame_stride], [seq_len, *shape[:-1]])}
         if states:
             example = features.deserialize_example(serialized, decoders={"frame_chunks": tfds.decode.SkipDecoding()})
-            chunks = example["frame_chunks"]
-        else:
-            example = {}
-            spec = {"frame_chunks": tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True)}
-            chunks = tf.io.parse_single_example(serialized, spec)["frame_chunks"]
-        result = {"frames": clip_storage.inflate_window(chunks, start, span, shape)[::frame_stride]}
-        result["frames"] = tf.ensure_shape(result["frames"], [seq_len, *shape])
         for state in states:
             values = example[state]
             if state in _FRAME_STATES:

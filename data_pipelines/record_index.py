@@ -1,8 +1,9 @@
-"""Where each record of a split lies: shard, byte offset, size, frames.
+"""Where each record of a split lies, and each chunk of frames in it: shard, byte offset, size, frames.
 
-With the index a reader seeks to any record: a full permutation per epoch needs no shuffle buffer, and a run that was
-killed continues at its exact position without reading what came before. It is derived data: written beside the shards when
-a data set is built, and made again by one pass over the shards where it is absent or does not match them.
+With the index a reader seeks to any chunk, so that what a window does not need is not even read; a full permutation per epoch
+needs no shuffle buffer, and a run that was killed continues at its exact position without reading what came before. It is
+derived data: written beside the shards when a data set is built, and made again by one pass over the shards where it is
+absent or does not match them.
 """
 
 import contextlib
@@ -19,6 +20,8 @@ import tensorflow as tf
 _HEADER = struct.Struct("<QI")  # TFRecord framing: length of the data, masked CRC of the length; then the data and its CRC
 _FOOTER_BYTES = 4
 MAX_RECORD_BYTES = 1 << 30
+_BY_RECORD = ("shard", "offset", "size", "num_frames", "first_chunk")
+_COLUMNS = (*_BY_RECORD, "chunk_offset", "chunk_size")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,20 +37,25 @@ class RecordIndex:
     size: np.ndarray
     """Bytes of the record's data."""
     num_frames: np.ndarray
+    first_chunk: np.ndarray
+    """Position of the record's first chunk in the two arrays below; the others follow it."""
+    chunk_offset: np.ndarray
+    """Byte offset of each chunk's zlib stream in its shard, int64 [number of chunks of all records]."""
+    chunk_size: np.ndarray
 
     def __len__(self) -> int:
         return len(self.shard)
 
     def select(self, keep: np.ndarray) -> "RecordIndex":
         """The records where `keep`, bool [N], is true."""
-        return RecordIndex(self.paths, self.shard[keep], self.offset[keep], self.size[keep], self.num_frames[keep])
+        by_record = (getattr(self, name)[keep] for name in _BY_RECORD)
+        return RecordIndex(self.paths, *by_record, self.chunk_offset, self.chunk_size)
 
 
-def _scan_shard(path: str) -> tuple[list[int], list[int], list[int]]:
-    offsets, sizes, lengths = [], [], []
+def _scan_shard(path: str, shard: int, columns: dict[str, list[int]]) -> None:
     end = os.path.getsize(path)
+    position = 0
     with open(path, "rb") as file:
-        position = 0
         while position < end:
             header = file.read(_HEADER.size)
             size = _HEADER.unpack(header)[0] if len(header) == _HEADER.size else -1
@@ -57,29 +65,33 @@ def _scan_shard(path: str) -> tuple[list[int], list[int], list[int]]:
                     f"{path} is damaged at byte {position} (expected a whole TFRecord, found a size of {size} with "
                     f"{end - position} bytes left). Build the data set again, or copy it again from where it came."
                 )
+            data, offset = file.read(size), position + _HEADER.size
             try:
-                example = tf.train.Example.FromString(file.read(size))
-                length = example.features.feature["num_frames"].int64_list.value[0]
+                feature = tf.train.Example.FromString(data).features.feature
+                frames, chunks = feature["num_frames"].int64_list.value[0], feature["frame_chunks"].bytes_list.value
             except Exception as error:  # protobuf's error classes differ between its implementations
                 raise ValueError(
                     f"{path}: the record at byte {position} is not a clip ({type(error).__name__}). Build the data set again."
                 ) from error
-            offsets.append(position + _HEADER.size)
-            sizes.append(size)
-            lengths.append(length)
+            place = 0
+            first_chunk = len(columns["chunk_offset"])
+            for chunk in chunks:
+                place = data.index(chunk, place)  # the serialised values lie in the record as they are, in order
+                columns["chunk_offset"].append(offset + place)
+                columns["chunk_size"].append(len(chunk))
+                place += len(chunk)
+            for name, value in zip(_BY_RECORD, (shard, offset, size, frames, first_chunk), strict=True):
+                columns[name].append(value)
             file.seek(_FOOTER_BYTES, os.SEEK_CUR)
             position = stop
-    return offsets, sizes, lengths
 
 
 def build(paths: list[str]) -> RecordIndex:
     """Reads all shards once. Raises `ValueError` for a damaged shard, naming the file and what to do."""
-    shard, offset, size, frames = [], [], [], []
+    columns: dict[str, list[int]] = {name: [] for name in _COLUMNS}
     for number, path in enumerate(paths):
-        offsets, sizes, lengths = _scan_shard(path)
-        shard += [number] * len(offsets)
-        offset, size, frames = offset + offsets, size + sizes, frames + lengths
-    return RecordIndex(tuple(paths), *(np.asarray(column, np.int64) for column in (shard, offset, size, frames)))
+        _scan_shard(path, number, columns)
+    return RecordIndex(tuple(paths), *(np.asarray(columns[name], np.int64) for name in _COLUMNS))
 
 
 def _file(directory: str, split: str) -> pathlib.Path:
@@ -93,7 +105,7 @@ def save(index: RecordIndex, directory: str, split: str) -> None:
     handle, temporary = tempfile.mkstemp(dir=directory, suffix=".npz")
     try:
         with os.fdopen(handle, "wb") as file:
-            np.savez(file, shard=index.shard, offset=index.offset, size=index.size, num_frames=index.num_frames, bytes=sizes)
+            np.savez(file, bytes=sizes, **{name: getattr(index, name) for name in _COLUMNS})
         os.chmod(temporary, 0o644)
         os.replace(temporary, target)
     except BaseException:
@@ -112,9 +124,9 @@ def load(directory: str, split: str, paths: list[str]) -> RecordIndex:
     sizes = [os.path.getsize(path) for path in paths]
     try:
         with np.load(_file(directory, split), allow_pickle=False) as stored:
-            columns = [stored[name].astype(np.int64) for name in ("shard", "offset", "size", "num_frames")]
-            if stored["bytes"].tolist() == sizes and len({len(column) for column in columns}) == 1:
-                return RecordIndex(tuple(paths), *columns)
+            columns = {name: stored[name].astype(np.int64) for name in _COLUMNS}
+            if stored["bytes"].tolist() == sizes and len({len(columns[name]) for name in _BY_RECORD}) == 1:
+                return RecordIndex(tuple(paths), *columns.values())
     except (OSError, KeyError, ValueError, zipfile.BadZipFile):
         pass  # absent or unreadable: derived data, made again below
     index = build(paths)

@@ -17,6 +17,8 @@ from data_pipelines.clip_storage import clip_features, encode_clip
 from data_pipelines.example_gen.base import ClipBuilder, ClipError, Plan
 
 SIZE = 64
+CHUNK_FRAMES = 3
+"""A training window of 12 frames inflates 14; chunks of 3 pack as tightly as chunks of 6 here (measured)."""
 _FRAME_BYTES = SIZE * SIZE * 3
 _CITATION = """@inproceedings{ebert2017self,
   title={Self-Supervised Visual Planning with Temporal Skip Connections},
@@ -83,7 +85,7 @@ def read_bair_file(job: BairJob) -> Iterator[tuple[str, dict]]:
             ) from error
         key = f"{job.source}/{number}"
         frames = _trajectory(serialized, job.camera, where, job.max_frames)
-        yield key, encode_clip(frames, clip_id=key, source=job.source, group=job.source)
+        yield key, encode_clip(frames, clip_id=key, source=job.source, group=job.source, chunk_frames=CHUNK_FRAMES)
         number += 1
     if not number:
         raise ClipError(f"{job.path}: holds no record; fetch the file again or remove it.")
@@ -100,8 +102,9 @@ class Bair(ClipBuilder):
     read_job = staticmethod(read_bair_file)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        return self.dataset_info_from_configs(
-            features=clip_features(SIZE, SIZE, 3),
+        return tfds.core.DatasetInfo(
+            builder=self,
+            features=clip_features(SIZE, SIZE, 3, chunk_frames=CHUNK_FRAMES),
             description="BAIR robot pushing, 64x64 RGB, 30 frames a trajectory, without actions.",
             homepage="https://sites.google.com/berkeley.edu/robotic-interaction-datasets",
             citation=_CITATION,

@@ -60,7 +60,7 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Base of the builders; subclasses give `_info`, `plan` and `read_job`."""
 
     VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "First version: uint8 frames in zlib chunks of six, time innermost."}
+    RELEASE_NOTES = {"1.0.0": "First version: uint8 frames in zlib chunks of a few frames, pixel by pixel over time."}
     NEEDS_SOURCE = True
 
     def __init__(self, *, options: BuildOptions | None = None, config: Any = None, **kwargs):

@@ -150,7 +150,8 @@ class Kth(ClipBuilder):
     def _info(self) -> tfds.core.DatasetInfo:
         size = self.builder_config.size
         extra = {"action": tfds.features.Text(), "scenario": tfds.features.Text()}
-        return self.dataset_info_from_configs(
+        return tfds.core.DatasetInfo(
+            builder=self,
             features=clip_features(size, size, 1, extra),
             description="KTH human actions, grey, for video prediction: persons 1-20 train, 21-25 test.",
             homepage="https://www.csc.kth.se/cvap/actions/",

@@ -134,7 +134,8 @@ class VideoFolder(ClipBuilder):
 
     def _info(self) -> tfds.core.DatasetInfo:
         config = self.builder_config
-        return self.dataset_info_from_configs(
+        return tfds.core.DatasetInfo(
+            builder=self,
             features=clip_features(config.size, config.size, config.channels),
             description=f"Videos from a folder, {config.size}x{config.size}x{config.channels}, "
             f"{config.fps or 'original'} fps, {config.fit}.",

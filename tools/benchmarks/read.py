@@ -58,7 +58,7 @@ class Synthetic(ClipBuilder, skip_registration=True):
     clips = 400
 
     def _info(self):
-        return self.dataset_info_from_configs(features=clip_features(64, 64, SHAPES[self.builder_config.name][1]))
+        return tfds.core.DatasetInfo(builder=self, features=clip_features(64, 64, SHAPES[self.builder_config.name][1]))
 
     def plan(self):
         return Plan({"train": [(self.builder_config.name, seed) for seed in range(self.clips)]})
