@@ -60,3 +60,23 @@ def test_unknown_split_and_source():
         digits.load_digits("uci", "eval")
     with pytest.raises(ValueError, match="digits must be one of"):
         digits.load_digits("svhn", "train")
+
+
+def test_download_is_by_checksum_and_a_failure_says_what_to_do(monkeypatch, tmp_path):
+    import tensorflow_datasets as tfds
+
+    seen = {}
+
+    class Offline:
+        def __init__(self, **settings):
+            seen.update(settings)
+
+        def download(self, url):
+            seen["url"] = url
+            raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(tfds.download, "DownloadManager", Offline)
+    with pytest.raises(ValueError, match="no route to host.*digits_dir.*digits='uci'"):
+        digits.load_digits("mnist", "test")
+    assert seen["url"].endswith("/t10k-images-idx3-ubyte.gz") and seen["force_checksums_validation"]
+    assert len(seen["url_infos"][seen["url"]].checksum) == 64
