@@ -1,3 +1,5 @@
+import pathlib
+
 from setuptools import find_packages, setup
 
 EXTRAS = {
@@ -14,7 +16,7 @@ setup(
     name="svg_tf",
     version="0.1.0",
     description="Stochastic Video Generation with a Learned Prior in TensorFlow and Keras",
-    long_description=open("README.md", encoding="utf-8").read(),
+    long_description=pathlib.Path("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10,<3.13",

@@ -49,5 +49,6 @@ def curves(path, panels, n_past: int, horizon: int = 0) -> pathlib.Path:
         ax.set_xlabel("time step")
         ax.set_title(title)
         ax.grid(alpha=0.25)
-    axes[0, 0].legend(fontsize=8)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    fig.legend(handles, labels, fontsize=8, loc="outside lower center", ncols=min(4, len(labels)))
     return save(fig, path)

@@ -4,11 +4,13 @@ TensorBoard has no video plugin; its images plugin serves the stored bytes as th
 bytes therefore go into a summary with the images plugin's metadata, where `tf.summary.image` would re-encode them as PNG.
 """
 
+import io
 import os
 import pathlib
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image, UnidentifiedImageError
 from tensorboard.plugins.image import metadata as image_metadata
 
 from svg_tf import visualization
@@ -32,17 +34,19 @@ def gif(name: str, frames, step: int, fps: float = 6.0, description: str = "") -
 
 
 def picture(name: str, image, step: int, description: str = "") -> bool:
-    """Writes one still picture [H, W, 1 or 3], or the PNG file at a path, to the current default summary writer."""
+    """Writes a still picture [H, W, 1 or 3], or the PNG or GIF file at a path as it is, to the current default writer."""
     if isinstance(image, str | os.PathLike):
         content = pathlib.Path(image).read_bytes()
-        height, width = tf.io.decode_png(content, channels=3).shape[:2]
-    else:
-        image = visualization.to_uint8(image, "image")
-        if image.ndim != 3:
-            raise ValueError(f"image must be [H, W, 1 or 3], got shape {image.shape}.")
-        height, width = image.shape[:2]
-        content = tf.io.encode_png(image).numpy()
-    return _write(name, content, width, height, step, description)
+        try:
+            with Image.open(io.BytesIO(content), formats=("PNG", "GIF")) as opened:
+                width, height = opened.size
+        except UnidentifiedImageError:
+            raise ValueError(f"{image} is neither a PNG nor a GIF file.") from None
+        return _write(name, content, width, height, step, description)
+    image = visualization.to_uint8(image, "image")
+    if image.ndim != 3:
+        raise ValueError(f"image must be [H, W, 1 or 3], got shape {image.shape}.")
+    return _write(name, tf.io.encode_png(image).numpy(), image.shape[1], image.shape[0], step, description)
 
 
 def scalars(values: dict[str, float], step: int, prefix: str = "") -> None:

@@ -7,35 +7,21 @@ A run directory holds
 """
 
 import dataclasses
-import importlib.metadata
 import json
 import logging
 import os
 import pathlib
-import platform
 
 import keras
 import tensorflow as tf
 
 import data_pipelines
 from svg_tf import callbacks as svg_callbacks
-from svg_tf import checkpoints, config
+from svg_tf import checkpoints, config, versions
 from svg_tf.config import ExperimentConfig
 from svg_tf.models.svg import SVG
 
 log = logging.getLogger(__name__)
-PACKAGES = ("svg_tf", "tensorflow", "keras", "tensorflow-probability", "tensorflow-datasets", "numpy")
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that numbers depend on."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = "not installed as a package"
-    return found
 
 
 def open_run(experiment: ExperimentConfig, run_dir) -> pathlib.Path:
@@ -57,11 +43,9 @@ def open_run(experiment: ExperimentConfig, run_dir) -> pathlib.Path:
         if before == experiment:
             return run_dir
     run_dir.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(
-        {"config": config.to_dict(experiment), "seed": experiment.train.seed, "versions": versions()}, indent=2, sort_keys=True
-    )
+    facts = {"config": config.to_dict(experiment), "seed": experiment.train.seed, "versions": versions.installed()}
     temporary = path.with_suffix(".tmp")
-    temporary.write_text(text + "\n", encoding="utf-8")
+    temporary.write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     os.replace(temporary, path)
     return run_dir
 

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+
 from svg_tf import noise
 from svg_tf.checkpoints import named_variables
 from svg_tf.config import ModelConfig
@@ -54,7 +55,7 @@ def test_shapes_and_ranges(model):
     x = frames_of()
     samples = model.generate(x[:, :2], 4, n_samples=3, seed=1)
     assert samples.shape == (3, 3, 4, 32, 32, 1) and samples.dtype == tf.float32
-    assert 0 <= float(tf.reduce_min(samples)) and float(tf.reduce_max(samples)) <= 1
+    assert float(tf.reduce_min(samples)) >= 0 and float(tf.reduce_max(samples)) <= 1
     assert model.generate(x[:, :1], 1).shape == (3, 1, 1, 32, 32, 1)
     for closed_loop in (False, True):
         assert model.reconstruct(x, closed_loop=closed_loop).shape == (3, 4, 32, 32, 1)

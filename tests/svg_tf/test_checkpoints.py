@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+
 from svg_tf import checkpoints
 from svg_tf.config import ModelConfig
 from svg_tf.models.svg import SVG

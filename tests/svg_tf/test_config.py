@@ -1,6 +1,7 @@
 import dataclasses
 
 import pytest
+
 from svg_tf import config, presets
 from svg_tf.config import DataConfig, ExperimentConfig, ModelConfig, TrainConfig
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+
 from svg_tf import kernels
 
 PAD = [[0, 0], [1, 1], [1, 1], [0, 0]]

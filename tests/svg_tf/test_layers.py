@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+
 from svg_tf.config import ModelConfig
 from svg_tf.layers import backbones
 from svg_tf.layers.convolution import BatchNorm

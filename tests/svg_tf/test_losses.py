@@ -2,6 +2,7 @@
 
 import numpy as np
 import tensorflow as tf
+
 from svg_tf import distributions, losses
 
 

@@ -88,5 +88,8 @@ def test_wrong_input_is_named(tmp_path):
             summaries.gif("samples", clip(), step=-1)
         with pytest.raises(ValueError, match="int64"):
             summaries.gif("samples", np.zeros((2, 8, 8, 3), np.int64), step=0)
+        (tmp_path / "text.png").write_text("no picture")
+        with pytest.raises(ValueError, match="neither a PNG nor a GIF"):
+            summaries.picture("x", tmp_path / "text.png", step=0)
         with pytest.raises(ValueError, match="shape"):
             summaries.picture("x", clip(), step=0)

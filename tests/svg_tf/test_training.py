@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from svg_tf import callbacks, checkpoints, config, presets, training
 
 pytest.importorskip("sklearn")

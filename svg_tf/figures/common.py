@@ -1,0 +1,68 @@
+"""What the figures share: checks, drawing many samples in parts, files, TensorBoard."""
+
+import csv
+import io
+import json
+import pathlib
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+
+from svg_tf import summaries, visualization
+
+SEQUENCES_AT_ONCE, SAMPLES_AT_ONCE = 8, 20
+
+
+def check_frames(model, frames, least: int, what: str = "frames") -> np.ndarray:
+    """float [N, T >= least, H, W, C] in [0, 1] of the model's size -> float32. Raises `ValueError`."""
+    frames = np.asarray(frames)
+    size, channels = model.config.image_size, model.config.channels
+    if frames.ndim != 5 or frames.shape[2:] != (size, size, channels) or len(frames) < 1 or frames.shape[1] < least:
+        raise ValueError(f"{what} must be [N >= 1, T >= {least}, {size}, {size}, {channels}], got shape {frames.shape}.")
+    if frames.dtype.kind != "f" or not (frames.min() >= 0 and frames.max() <= 1):
+        raise ValueError(f"{what} must be floats in [0, 1], got {frames.dtype} in [{frames.min():g}, {frames.max():g}].")
+    return frames.astype(np.float32, copy=False)
+
+
+def check_counts(**counts) -> None:
+    for name, value in counts.items():
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+            raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
+
+
+def draw(model, frames, n_past: int, n_samples: int, seed: int) -> Iterator[tuple[slice, slice, np.ndarray]]:
+    """Samples of all futures, in parts of bounded size: (sequences, samples, float32 [b, s, T - n_past, H, W, C]).
+
+    Sample s of sequence n depends on (seed, n, s) and its frames alone, as in evaluation.
+    """
+    seeds = np.stack([np.full(len(frames), seed), np.arange(len(frames))], axis=1).astype(np.int32)
+    for first in range(0, len(frames), SEQUENCES_AT_ONCE):
+        rows = slice(first, min(first + SEQUENCES_AT_ONCE, len(frames)))
+        for s in range(0, n_samples, SAMPLES_AT_ONCE):
+            n = min(SAMPLES_AT_ONCE, n_samples - s)
+            future = frames.shape[1] - n_past
+            drawn = model.generate(frames[rows, :n_past], future, n, seeds[rows], first_sample=s)
+            yield rows, slice(s, s + n), np.asarray(drawn)
+
+
+def write_csv(path, columns: tuple[str, ...], rows: Iterable[tuple]) -> pathlib.Path:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return visualization.write_atomically(path, stream.getvalue().encode())
+
+
+def write_json(path, values: dict) -> pathlib.Path:
+    return visualization.write_atomically(path, (json.dumps(values, indent=1, allow_nan=False) + "\n").encode())
+
+
+def publish(log_dir, files: Mapping[str, str | pathlib.Path], step: int) -> None:
+    """Shows figures in TensorBoard's Images tab: tag -> PNG or GIF file (GIFs animate)."""
+    import tensorflow as tf
+
+    writer = tf.summary.create_file_writer(str(pathlib.Path(log_dir) / "figures"))
+    with writer.as_default():
+        for tag, path in files.items():
+            summaries.picture(tag, pathlib.Path(path), step)
+    writer.close()

@@ -1,0 +1,66 @@
+"""Speed of a training step against this machine's own matrix-multiply rate.
+
+Numerator: the least arithmetic of the step, 3 x forward multiply-adds x 2 operations, counted from the layers as direct
+convolutions, the decoder's skip half once per distinct skip frame. Denominator: see `_common.MatrixRate`.
+"""
+
+import argparse
+import dataclasses
+import time
+
+import _common
+import tensorflow as tf
+
+from svg_tf import presets, training
+
+
+def main(argv=None) -> int:
+    parser = argparse.ArgumentParser(prog="benchmark.py train", description=__doc__.splitlines()[0])
+    parser.add_argument("--preset", default="smmnist_lp", choices=presets.names())
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--runs", type=int, default=9)
+    parser.add_argument("--digits", default="uci", choices=("uci", "mnist"), help="of moving_mnist presets")
+    parser.add_argument("--json", metavar="FILE")
+    arguments = parser.parse_args(argv)
+    experiment = presets.get(arguments.preset)
+    data = dataclasses.replace(
+        experiment.data,
+        batch_size=arguments.batch_size,
+        moving_mnist=dataclasses.replace(experiment.data.moving_mnist, digits=arguments.digits),
+    )
+    experiment = dataclasses.replace(experiment, data=data)
+    config = experiment.model
+    steps = config.n_past + data.n_future
+    rate = _common.MatrixRate()
+    model = training.build(experiment)
+    extra = {}
+    if data.name == "moving_mnist":
+        batches = iter(training.load_data(experiment, "train"))
+        waits = []
+
+        def batch():
+            start = time.perf_counter()
+            frames = next(batches)["frames"]
+            waits.append(time.perf_counter() - start)
+            return frames
+    else:
+        size, channels = config.image_size, config.channels
+        fixed = tf.random.uniform([arguments.batch_size, steps, size, size, channels])
+        waits = [0.0]
+
+        def batch():
+            return fixed
+
+    step = tf.function(lambda frames: model.train_step({"frames": frames})["loss"])
+    for _ in range(2):
+        step(batch()).numpy()
+    rate.measure()
+    waits.clear()
+    seconds = _common.timed(lambda: step(batch()).numpy(), arguments.runs)
+    rate.measure()
+    if waits:
+        extra["wait_for_data"] = f"{max(waits) * 1e3:.1f} ms at most ({sum(waits) / sum(seconds):.2%} of the time)"
+    gigaops = 6 * arguments.batch_size * _common.training_multiply_adds(model, steps) / 1e9
+    title = f"Training step, {arguments.preset}, batch {arguments.batch_size}, {steps} frames of {config.image_size} px"
+    _common.report(title, seconds, arguments.batch_size * steps, gigaops, rate, extra, arguments.json)
+    return 0
