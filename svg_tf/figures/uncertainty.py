@@ -87,7 +87,7 @@ def uncertainty_figure(model, frames, new_velocity, out_dir, *, first_step: int 
         "mean_sigma_elsewhere": float(sigma[:, counted][~labels[:, counted]].mean()),
     }
     out_dir = pathlib.Path(out_dir)
-    columns = ("t", "sigma_mean", "sigma_sd", *(f"new_velocity_digit_{d}" for d in range(new_velocity.shape[2])))
+    columns = ("t", "sigma_mean", "sigma_sd", *(f"new_velocity_digit_{d + 1}" for d in range(new_velocity.shape[2])))
     rows = [(t, mean[t - 1], sd[t - 1], *new_velocity[0, t].astype(int).tolist()) for t in range(1, total)]
     common.write_csv(out_dir / f"{name}.csv", columns, rows)
     common.write_json(out_dir / f"{name}.json", result)

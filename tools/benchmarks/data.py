@@ -1,6 +1,6 @@
 """Speed of on-the-fly Moving MNIST: frames delivered a second.
 
-    python tools/benchmark.py data --digits-dir DIR [--json FILE]
+    python tools/benchmark.py data [--digits mnist --digits-dir DIR] [--json FILE]
 
 Numerator: float32 [B, T, 64, 64, 1] frames in [0, 1] handed to the consumer (which does nothing with them). Denominator:
 wall-clock seconds; the data set's own start (reading digits, tracing) and the first batches are not counted. Also
@@ -49,7 +49,7 @@ def benchmark_data(*, batches=60, runs=5, warmup=6, batch_size=100, seq_len=15, 
 
 def main(argv=None) -> int:
     parser = argparse.ArgumentParser(prog="benchmark.py data", description=__doc__.splitlines()[0])
-    parser.add_argument("--digits", choices=("mnist", "uci"), default="mnist")
+    parser.add_argument("--digits", choices=("mnist", "uci"), default="uci")
     parser.add_argument("--digits-dir", default=None, help="folder with MNIST's four .gz files")
     parser.add_argument("--batches", type=int, default=60)
     parser.add_argument("--runs", type=int, default=5)
