@@ -1,0 +1,63 @@
+"""`svg-tf` from end to end on a model of a few parameters."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from svg_tf import cli, presets
+
+TINY = (
+    "--model.width 2 --model.g-dim 4 --model.rnn-size 4 --model.z-dim 2 --data.batch-size 2 --data.moving-mnist.digits uci "
+    "--train.epochs 1 --train.steps-per-epoch 2 --eval.n-samples 2 --eval.n-future 3 --eval.validation-steps 1 "
+    "--eval.summary-sequences 1"
+).split()
+
+
+def test_presets_lists_each_experiment(capsys):
+    assert cli.main(["presets"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == presets.names()
+
+
+def test_train_generate_and_refuse_another_configuration(tmp_path, capsys):
+    run = tmp_path / "run"
+    train = ["train", "smmnist_mini", "--run-dir", str(run), *TINY]
+    assert cli.main(train) == 0
+    assert f"tensorboard --logdir {run / 'logs'}" in capsys.readouterr().out
+    config = json.loads((run / "config.json").read_text())
+    assert config["config"]["model"]["width"] == 2
+    assert "tensorflow" in config["versions"]
+    out = tmp_path / "samples.gif"
+    assert cli.main(["generate", str(run), "--out", str(out), "--n-samples", "2", "--sequences", "2"]) == 0
+    assert Image.open(out).n_frames == 8  # 5 context frames and eval.n_future
+    assert cli.main([*train, "--model.beta", "0.5"]) == 2
+    assert "model.beta: 0.0002 -> 0.5" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["train"], "needs a preset"),
+        (["train", "smmnist_huge", "--run-dir", "x"], "Unknown preset 'smmnist_huge'"),
+        (["generate", "nowhere"], "not a run directory"),
+        (["generate", "nowhere", "--n-samples", "0"], "--n-samples must be at least 1"),
+        (["generate", "nowhere", "--out", "samples.mp4"], "must end in .gif"),
+    ],
+)
+def test_wrong_arguments_are_one_line_on_stderr(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("svg-tf: ")
+    assert message in error
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("flag, value, message", [("--model.depth", "3", "--model.depth"), ("--model.image-size", "48", "image_size")])
+def test_unknown_fields_and_values_out_of_range_are_refused(flag, value, message, capsys, tmp_path):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["train", "smmnist_mini", "--run-dir", str(tmp_path / "x"), flag, value])
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
