@@ -7,11 +7,12 @@ from PIL import Image
 
 from svg_tf import cli, presets
 
-TINY = (
-    "--model.width 2 --model.g-dim 4 --model.rnn-size 4 --model.z-dim 2 --data.batch-size 2 --data.moving-mnist.digits uci "
-    "--train.epochs 1 --train.steps-per-epoch 2 --eval.n-samples 2 --eval.n-future 3 --eval.validation-steps 1 "
-    "--eval.summary-sequences 1"
-).split()
+TINY = [
+    *("--model.width", "2", "--model.g-dim", "4", "--model.rnn-size", "4", "--model.z-dim", "2"),
+    *("--data.batch-size", "2", "--data.moving-mnist.digits", "uci"),
+    *("--train.epochs", "1", "--train.steps-per-epoch", "2"),
+    *("--eval.n-samples", "2", "--eval.n-future", "3", "--eval.validation-steps", "1", "--eval.summary-sequences", "1"),
+]
 
 
 def test_presets_lists_each_experiment(capsys):
@@ -54,7 +55,9 @@ def test_wrong_arguments_are_one_line_on_stderr(arguments, message, capsys, tmp_
     assert not any(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("flag, value, message", [("--model.depth", "3", "--model.depth"), ("--model.image-size", "48", "image_size")])
+@pytest.mark.parametrize(
+    "flag, value, message", [("--model.depth", "3", "--model.depth"), ("--model.image-size", "48", "image_size")]
+)
 def test_unknown_fields_and_values_out_of_range_are_refused(flag, value, message, capsys, tmp_path):
     with pytest.raises(SystemExit) as stop:
         cli.main(["train", "smmnist_mini", "--run-dir", str(tmp_path / "x"), flag, value])
