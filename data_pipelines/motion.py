@@ -83,6 +83,14 @@ def draw(physics: Physics, seed: int, split: str, indices, num_frames: int, num_
     return _words(seed, split, tf.cast(indices, tf.int64), num_digits, slots)
 
 
+def share(words, pattern, whole: bool):
+    """Words [slots, B, N, 4] of B sequences that start as the one of `pattern` [slots, 1, N, 4] and, if `whole`, bounce as it
+    does; which digits they show stays their own."""
+    pattern = tf.broadcast_to(pattern, tf.shape(words))
+    common = [pattern[:_SLOT_DIGIT], words[_SLOT_DIGIT:_SLOT_BOUNCE], (pattern if whole else words)[_SLOT_BOUNCE:]]
+    return tf.concat(common, axis=0)
+
+
 def digit_ids(words, num_images: int):
     """Which image each digit shows: int32 [B, N] in [0, num_images), from the words of `draw`."""
     return philox.integers(words[_SLOT_DIGIT, ..., 0], 0, num_images - 1)

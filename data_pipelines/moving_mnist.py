@@ -40,6 +40,11 @@ class Options:
     """Sequences in the split; None: endless for a repeated training split, else 10,000 (train) or 256."""
     moving: bool = False
     """No digit stands still: the velocity (0, 0) is never drawn."""
+    shared: Literal["nothing", "start", "motion"] = "nothing"
+    """What all sequences have in common: where and how the digits start (they part at the first collision), or their whole
+    motion; the digits themselves differ. For figures (paper, Figs. 5 and 6)."""
+    trajectory: int = 0
+    """The sequence whose start or motion is shared."""
 
     def __post_init__(self):
         for name, low, high in (
@@ -48,6 +53,7 @@ class Options:
             ("digit_size", 4, self.canvas - 2 if isinstance(self.canvas, int) else None),
             ("max_speed", 0, self.canvas // 2 if isinstance(self.canvas, int) else None),
             ("num_sequences", 1, 2**62),
+            ("trajectory", 0, 2**62),
         ):
             value = getattr(self, name)
             if value is None and name in ("digit_size", "max_speed", "num_sequences"):
@@ -56,6 +62,8 @@ class Options:
                 raise ValueError(f"{name} must be an integer between {low} and {high}, got {value!r}.")
         if self.variant not in ("reference", "srvp"):
             raise ValueError(f"variant must be 'reference' or 'srvp', got {self.variant!r}.")
+        if self.shared not in ("nothing", "start", "motion"):
+            raise ValueError(f"shared must be 'nothing', 'start' or 'motion', got {self.shared!r}.")
         for name in ("deterministic", "moving"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}.")
@@ -155,6 +163,9 @@ def load(
                 order = tf.stack([order, tf.cast(epoch, tf.int32), tf.zeros_like(order)], -1)  # int32 [rows, 3]
                 indices = tf.raw_ops.RandomIndexShuffle(index=indices, seed=order, max_index=length - 1)
         words = motion.draw(options.physics, seed, split, indices, num_frames, options.num_digits)
+        if options.shared != "nothing":
+            pattern = motion.draw(options.physics, seed, split, [options.trajectory], num_frames, options.num_digits)
+            words = motion.share(words, pattern, whole=options.shared == "motion")
         states = _every(motion.simulate(options.physics, words), frame_stride)
         ids = motion.digit_ids(words, renderer.num_images)
         positions = tf.ensure_shape(states.positions, [None, seq_len, options.num_digits, 2])

@@ -307,3 +307,22 @@ def test_options_defaults():
     assert (options.size, options.physics.max_speed) == (16, 2)
     options = moving_mnist.Options(variant="srvp")
     assert (options.size, options.physics.limit) == (28, 36)
+
+
+def test_shared_starts_and_motions():
+    def load(shared):
+        arguments = {"num_digits": 1, "canvas": 32, "digits": "uci", "num_sequences": 32, "shared": shared, "trajectory": 3}
+        data = data_pipelines.load("moving_mnist", "test", seq_len=40, batch_size=32, seed=7, with_states=True, **arguments)
+        return {name: value.numpy() for name, value in next(iter(data)).items()}
+
+    free, start, motion = load("nothing"), load("start"), load("motion")
+    assert (motion["positions"] == free["positions"][3:4]).all()
+    assert (motion["collisions"] == free["collisions"][3:4]).all()
+    for states in (start, motion):
+        assert (states["digit_ids"] == free["digit_ids"]).all()
+        assert len(np.unique(states["frames"][:, 0].reshape(32, -1), axis=0)) > 20
+    (first, *_) = np.flatnonzero(free["collisions"][3, :, 0])
+    assert (start["positions"][:, : first + 1] == free["positions"][3:4, : first + 1]).all()
+    assert len(np.unique(start["positions"][:, first + 1].reshape(32, -1), axis=0)) > 5
+    with pytest.raises(ValueError, match="shared must be"):
+        load("everything")
