@@ -1,4 +1,4 @@
-"""`svg-tf`: presets, train, generate."""
+"""`svg-tf`: presets, train, generate; evaluate, compare and figures are in `cli_evaluation`."""
 
 import logging
 import os
@@ -10,6 +10,7 @@ from typing import Annotated
 import tyro
 
 from svg_tf import config, presets
+from svg_tf.cli_evaluation import Compare, Evaluate, Figures
 
 
 @dataclass(frozen=True)
@@ -82,13 +83,13 @@ def _train(arguments: list[str]):
     tyro.cli(train, prog=f"svg-tf train {name}", args=arguments[1:])
 
 
-COMMANDS = {"presets": Presets, "generate": Generate}
+COMMANDS = {"presets": Presets, "generate": Generate, "evaluate": Evaluate, "compare": Compare, "figures": Figures}
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of `svg-tf`. Errors in what the user gave print one line and return 2."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("absl").setLevel(logging.WARNING)
     try:

@@ -13,8 +13,9 @@ ORDER = [
     {"layers"},
     {"models"},
     {"checkpoints"},
-    {"callbacks", "evaluation", "figures", "export"},
+    {"callbacks", "report", "comparison", "evaluation", "figures", "export"},
     {"training"},
+    {"cli_evaluation"},
     {"cli"},
 ]
 WITHOUT_MODELS = {"metrics", "visualization", "summaries"}

@@ -1,0 +1,96 @@
+"""`svg-tf evaluate`, `compare` and `figures` on a run of two steps."""
+
+import json
+
+import numpy as np
+import pytest
+
+from svg_tf import cli, cli_evaluation, presets, training
+
+TINY = [
+    *("--model.width", "2", "--model.g-dim", "4", "--model.rnn-size", "4", "--model.z-dim", "2"),
+    *("--data.batch-size", "2", "--data.moving-mnist.digits", "uci"),
+    *("--train.epochs", "1", "--train.steps-per-epoch", "2", "--train.checkpoint-every", "1"),
+    *("--eval.n-samples", "2", "--eval.n-future", "3", "--eval.validation-steps", "1", "--eval.summary-sequences", "1"),
+]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    assert cli.main(["train", "smmnist_mini", "--run-dir", str(folder), *TINY]) == 0
+    return folder
+
+
+def test_evaluate_then_compare(run, tmp_path, capsys):
+    for name, seed in (("a", "0"), ("b", "1")):
+        arguments = ["evaluate", str(run), "--out", str(tmp_path / name), "--sequences", "5", "--seed", seed]
+        assert cli.main(arguments) == 0
+    report = json.loads((tmp_path / "a" / "report.json").read_text())
+    assert (report["n_sequences"], report["options"]["n_future"], report["horizon"]) == (5, 3, 15)
+    assert report["description"]["step"] == 2
+    capsys.readouterr()
+    assert cli.main(["compare", f"one={tmp_path / 'a'}", f"two={tmp_path / 'b'}", "--out", str(tmp_path / "c")]) == 0
+    assert "| one − two | late |" in capsys.readouterr().out
+    assert (tmp_path / "c" / "comparison.png").is_file()
+    assert cli.main(["compare", str(tmp_path / "a"), str(tmp_path / "a"), "--out", str(tmp_path / "d")]) == 2
+    assert "Two runs are called 'a'" in capsys.readouterr().err
+
+
+def test_all_figures(run, tmp_path, capsys):
+    assert cli.main(["figures", str(run), "--out", str(tmp_path), "--sequences", "3", "--n-samples", "2"]) == 0
+    printed = capsys.readouterr().out
+    assert "total variation" in printed and "area under the ROC curve" in printed
+    for file in ("figure3.gif", "figure3-0.png", "figure5.csv", "figure6.json", "figure11.gif"):
+        assert (tmp_path / file).is_file()
+    assert list((run / "logs" / "figures").glob("events*"))
+
+
+def test_figure_5_uses_one_start_and_figure_6_one_motion(run):
+    command = cli_evaluation.Figures(run, sequences=20)
+    uci = training.read_config(run)
+    number, steps = cli_evaluation._trajectory(command, uci, 30, lambda t: t[0] >= 9)
+    start = command._frames(uci, 30, 20, shared="start", trajectory=number, with_states=True)
+    first = steps[0]
+    assert np.ptp(start["positions"][:, :first], axis=0).max() == 0
+    assert np.ptp(start["positions"][:, first], axis=0).max() > 0
+    motion = command._frames(uci, 30, 20, shared="motion", trajectory=number, with_states=True)
+    assert np.ptp(motion["positions"], axis=0).max() == 0
+    assert len(np.unique(motion["digit_ids"])) > 10
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["evaluate", "RUN", "--n-samples", "-1"], "--n-samples must be at least 0"),
+        (["evaluate", "nowhere"], "not a run directory"),
+        (["evaluate", "RUN", "--lpips", "absent.npz"], "absent.npz"),
+        (["figures", "RUN", "--sequences", "-1"], "--sequences must not be negative"),
+        (["compare", "RUN", "--out", "x"], "at least two"),
+    ],
+)
+def test_wrong_arguments(run, arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([str(run) if a == "RUN" else a for a in arguments]) == 2
+    assert message in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
+
+
+def test_an_unfinished_run_is_refused_unless_asked_for(run, tmp_path, capsys):
+    assert (run / "checkpoints").is_dir()
+    text = (run / "config.json").read_text()
+    unfinished = tmp_path / "unfinished"
+    unfinished.mkdir()
+    (unfinished / "config.json").write_text(text.replace('"steps_per_epoch": 2', '"steps_per_epoch": 9'))
+    (unfinished / "checkpoints").symlink_to(run / "checkpoints")
+    assert cli.main(["evaluate", str(unfinished), "--sequences", "2"]) == 2
+    assert "unfinished (step 2 of 9)" in capsys.readouterr().err
+    assert cli.main(["figures", str(unfinished), "--figure", "3"]) == 2
+    assert cli.main(["evaluate", str(unfinished), "--sequences", "2", "--unfinished"]) == 0
+
+
+def test_figures_that_need_other_data_or_priors():
+    assert cli_evaluation._drawable(presets.get("smmnist_mini")) == ["3", "5", "6", "11"]
+    assert cli_evaluation._drawable(presets.get("smmnist_mini_fp")) == ["3", "5", "11"]
+    assert cli_evaluation._drawable(presets.get("smmnist_det")) == ["3", "11"]
+    assert cli_evaluation._drawable(presets.get("kth_lp")) == ["3", "11"]
