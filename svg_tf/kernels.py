@@ -127,14 +127,15 @@ def lstm_loop(projected, recurrent_kernel, h, c):
     """`lstm` as a graph loop, for many steps or a number of steps known at run time only (T >= 0)."""
     kernel = tf.convert_to_tensor(recurrent_kernel)
     steps = tf.shape(projected)[0]
-    outputs = tf.TensorArray(projected.dtype, size=steps, element_shape=h.shape)
+    # The initial state takes the first place, so that there is something to stack where there is no step.
+    outputs = tf.TensorArray(projected.dtype, size=steps + 1, element_shape=h.shape).write(0, h)
 
     def body(t, outputs, h, c):
         h, c, _ = _cell(projected[t], kernel, h, c)
-        return t + 1, outputs.write(t, h), h, c
+        return t + 1, outputs.write(t + 1, h), h, c
 
     _, outputs, h, c = tf.while_loop(lambda t, *_: t < steps, body, (0, outputs, h, c))
-    return outputs.stack(), h, c
+    return outputs.stack()[1:], h, c
 
 
 def _cell(projected, recurrent_kernel, h, c):

@@ -22,11 +22,20 @@ def unfold_time(x, time, batch):
     return tf.reshape(x, tf.concat([[time, batch], tf.shape(x)[1:]], 0))
 
 
-def hold_last(distinct: int, steps: int, batch):
-    """How skip terms of `distinct` frames [distinct * B, ...] add to predictions y [steps * B, ...]: the last one is held."""
+def length(x) -> int | tf.Tensor:
+    """The first dimension of x: an int where it is known when the graph is built, else an int32 tensor."""
+    return x.shape[0] if x.shape[0] is not None else tf.shape(x)[0]
+
+
+def hold_last(distinct, steps, batch):
+    """How skip terms of `distinct` frames [distinct * B, ...] add to predictions y [steps * B, ...]: the last one is held.
+
+    distinct <= steps: ints, or int32 tensors in a graph for any length.
+    """
+    known = isinstance(distinct, int) and isinstance(steps, int)
 
     def combine(y, term):
-        if distinct < steps:
+        if not known or distinct < steps:
             last = term[(distinct - 1) * batch :]
             term = tf.concat([term, tf.tile(last, [steps - distinct, 1, 1, 1])], axis=0)
         return y + term
@@ -101,7 +110,7 @@ def conditioned(model, frames, z_noise, n_samples, use_mean, norm):
 
     z_noise: [P-1, B * S, z_dim] for the posterior over the context.
     """
-    context = frames.shape[0]
+    context = length(frames)
     batch = tf.shape(frames)[1]
     h, skips = model.encode(frames, norm)
     latent_state = model.latent.initial_prior_state(batch)
@@ -110,7 +119,7 @@ def conditioned(model, frames, z_noise, n_samples, use_mean, norm):
     def per_sample(x, axis=0):
         return tf.repeat(x, n_samples, axis=axis)
 
-    if context > 1:
+    if not isinstance(context, int) or context > 1:  # of unknown length: the layers run over context - 1 >= 0 steps
         z = tf.zeros([context - 1, batch * n_samples, 0], h.dtype)
         if model.stochastic:
             inferred = model.latent.infer(h)
@@ -125,12 +134,13 @@ def conditioned(model, frames, z_noise, n_samples, use_mean, norm):
 
 
 def generate(model, frames, seeds, n_future, n_samples, first_sample, use_mean, norm):
-    """In-graph generation. frames float32 [B, P, H, W, C], P static; seeds int32 [B, 2]; int32 scalars may be tensors.
+    """In-graph generation. frames float32 [B, P, H, W, C]; seeds int32 [B, 2]; int32 scalars may be tensors.
 
+    P known when the graph is built: the LSTMs are unrolled over it; unknown (an exported graph): they run in loops.
     Returns float32 [B, S, n_future, H, W, C].
     """
     frames = tf.cast(tf.transpose(frames, [1, 0, 2, 3, 4]), model.compute_dtype)
-    context = frames.shape[0] - 1
+    context = length(frames) - 1
     z_noise = tf.zeros([context + n_future, tf.shape(seeds)[0] * n_samples, 0])
     if model.stochastic:
         row_seeds = noise.sample_seeds(seeds, first_sample, n_samples)
@@ -162,6 +172,30 @@ def reconstruct(model, frames, seeds, closed_loop, use_mean):
         own = rollout(model, start, steps - n_past, lambda i, h, state: (z[n_past - 1 + i], state), "running")
         x_hat = tf.concat([x_hat[: n_past - 1], own], axis=0)
     return tf.cast(tf.transpose(x_hat, [1, 0, 2, 3, 4]), tf.float32)
+
+
+def reconstruct_any_length(model, frames, seeds):
+    """In-graph `SVG.reconstruct(frames, seeds)` for a T >= 2 that is known at run time only (an exported graph)."""
+    x = tf.cast(tf.transpose(frames, [1, 0, 2, 3, 4]), model.compute_dtype)
+    steps, batch = tf.shape(x)[0] - 1, tf.shape(x)[1]
+    held = {"last_context": model.config.n_past, "second_last_context": model.config.n_past - 1}.get(model.config.skips)
+    distinct = steps if held is None else tf.minimum(held, steps)
+    h, skips = model.encode(x, "running", distinct * batch)
+    z = tf.zeros([steps, batch, 0], h.dtype)
+    if model.stochastic:
+        z = distributions.sample(model.latent.infer(h).q, model._noise(seeds, steps, batch))
+    g, _ = model.frame_predictor(tf.concat([h[:-1], tf.cast(z, h.dtype)], -1), model.frame_predictor.initial_state(batch))
+    x_hat = model.decode(g, model.decoder.skip_terms(skips), hold_last(distinct, steps, batch))
+    return tf.cast(tf.transpose(x_hat, [1, 0, 2, 3, 4]), tf.float32)
+
+
+def prior_scale(model, frames):
+    """In-graph `SVG.prior_scale`: frames float32 [B, T >= 2, H, W, C], any length -> float32 [B, T-1, z_dim]."""
+    h, _ = model.encode(tf.cast(tf.transpose(frames[:, :-1], [1, 0, 2, 3, 4]), model.compute_dtype))
+    p, _ = model.latent.priors(h)
+    if p is None:
+        return tf.ones([tf.shape(h)[1], tf.shape(h)[0], model.latent.z_dim])
+    return tf.transpose(p.stddev(), [1, 0, 2])
 
 
 class Functions:
@@ -214,11 +248,7 @@ class Functions:
         model = self._model
 
         def run(frames):
-            h, _ = model.encode(tf.cast(tf.transpose(frames[:, :-1], [1, 0, 2, 3, 4]), model.compute_dtype))
-            p, _ = model.latent.priors(h)
-            if p is None:
-                return tf.ones([tf.shape(h)[1], tf.shape(h)[0], model.latent.z_dim])
-            return tf.transpose(p.stddev(), [1, 0, 2])
+            return prior_scale(model, frames)
 
         return self._compiled("prior_scale", run, frames.shape[1])(frames)
 
