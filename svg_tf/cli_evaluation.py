@@ -107,20 +107,20 @@ class Evaluate:
 class Compare:
     """One table, one plot, and paired differences of several evaluated runs (paper, Figs. 7 and 8)."""
 
-    runs: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[LABEL=]RUN ...")]
-    """Runs or evaluation folders, in the order of the table."""
+    runs: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[LABEL=]RUN[,RUN...] ...")]
+    """Runs or evaluation folders, in the order of the table; runs of several seeds, joined by commas, are pooled."""
     out: pathlib.Path
 
     def run(self):
         from svg_tf import comparison
 
-        evaluations: dict[str, str] = {}
+        evaluations: dict[str, list[str]] = {}
         for entry in self.runs:
             label, separator, path = entry.partition("=")
             label, path = (label, path) if separator else (pathlib.Path(entry).name, entry)
             if label in evaluations:
                 raise ValueError(f"Two runs are called {label!r}; name them: LABEL=RUN.")
-            evaluations[label] = path
+            evaluations[label] = path.split(",")
         comparison.compare(evaluations, self.out)
         print((self.out / "comparison.md").read_text(encoding="utf-8"))
 

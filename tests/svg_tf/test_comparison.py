@@ -87,3 +87,21 @@ def test_what_cannot_be_compared_is_refused(folders, tmp_path):
     with pytest.raises(ValueError, match="at least two"):
         comparison.compare({"LP": folders["LP"]}, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_runs_of_several_seeds_are_pooled(folders, tmp_path):
+    more = [written(tmp_path / f"lp{seed}", shift, seed) for seed, shift in ((5, 1.2), (6, 1.4))]
+    groups = {"LP": [folders["LP"], *more], "FP": [folders["FP"]] * 3, "deterministic": folders["deterministic"]}
+    result = comparison.compare(groups, tmp_path / "out")
+    row = result["rows"]["LP"]["psnr"]
+    assert len(row["runs"]) == 3
+    assert row["mean"] == pytest.approx(np.mean(row["runs"]))
+    np.testing.assert_allclose(np.diff(row["runs"]), 0.1, atol=0.05)
+    first, second = result["paired_differences"]
+    assert first["psnr"]["late_half"]["mean"] == pytest.approx(1.2 - 0.4, abs=0.05)
+    assert first["psnr"]["mean"] == pytest.approx(np.mean(first["psnr"]["runs"]))
+    assert second["psnr"]["runs"] == []  # three runs against one
+    assert result["runs"] == {"LP": 3, "FP": 3, "deterministic": 1}
+    assert "single runs" in (tmp_path / "out" / "comparison.md").read_text()
+    with pytest.raises(ValueError, match="at least one"):
+        comparison.compare({"LP": [], "FP": folders["FP"]}, tmp_path / "none")
