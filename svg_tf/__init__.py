@@ -11,10 +11,10 @@ import os
 # a user's own choice stands.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
-_LAZY = {"SVG": "svg_tf.models.svg", "VideoPredictor": "svg_tf.models.base"}
-_MODULES = ("callbacks", "config", "evaluation", "export", "figures", "metrics", "presets", "training", "visualization")
+_LAZY = {"SVG": "svg_tf.models.svg", "VideoPredictor": "svg_tf.models.base", "export": "svg_tf.serving.export"}
+_MODULES = ("callbacks", "config", "evaluation", "figures", "metrics", "presets", "training", "visualization")
 
-__all__ = ["SVG", "VideoPredictor", *_MODULES]
+__all__ = ["SVG", "VideoPredictor", "export", *_MODULES]
 
 
 def __getattr__(name):

@@ -1,0 +1,105 @@
+"""The model card of an exported model (Mitchell et al. 2019): what it is, how it was made and measured, what it cannot do."""
+
+import datetime
+
+from svg_tf import report, versions
+
+_PRIORS = {
+    "learned": "SVG-LP (learned prior)",
+    "fixed": "SVG-FP (fixed prior)",
+    "none": "deterministic baseline (no latents: all samples of a sequence are equal)",
+}
+
+
+def text(name: str, model, facts, served: dict) -> str:
+    """Markdown. facts: `export.Facts`; served: n_past, n_future, n_samples, limits, signatures."""
+    c = model.config
+    size = f"{c.image_size}, {c.image_size}, {c.channels}"
+    parameters = sum(int(v.value.shape.num_elements()) for v in model.trainable_variables)
+    packages = versions.installed()
+    own = packages["svg_tf"] if packages["svg_tf"][:1].isdigit() else "(a checkout)"
+    lines = [
+        f"# {name}",
+        "",
+        "Stochastic Video Generation (E. Denton and R. Fergus, ICML 2018), as implemented by svg_tf: given a few frames, it samples "
+        "futures.",
+        "",
+        f"- Model: {_PRIORS[c.prior]}, backbone {c.backbone}, width {c.width}, z {c.z_dim}, g {c.g_dim}, LSTM {c.rnn_size}; "
+        f"{parameters:,} trainable parameters.",
+        f"- Frames: {c.image_size} x {c.image_size} pixels, {c.channels} channel(s); trained with {c.n_past} context frames.",
+        f"- Exported {datetime.date.today().isoformat()} with svg_tf {own}, TensorFlow {packages['tensorflow']}. "
+        "Weights float32; the optimizer is not included.",
+        "",
+        "## Signatures",
+        "",
+        f"B sequences; T context frames, at least {c.n_past}, all of which are used; a seed pair for each sequence.",
+        "",
+        "| signature | request | answer |",
+        "|---|---|---|",
+        f"| serving_default | frames uint8 [B, T, {size}], seed int32 [B, 2] | frames uint8 [B, {served['n_samples']}, "
+        f"{served['n_future']}, {size}] |",
+        f"| generate | and n_future, n_samples int32 scalars | frames uint8 [B, n_samples, n_future, {size}] |",
+        "| generate_float | the same, frames float32 in [0, 1] | frames float32 |",
+        f"| reconstruct | frames uint8 [B, T >= 2, {size}], seed | frames uint8 [B, T-1, {size}]: each frame from the true one "
+        "before it, latents from the posterior |",
+    ]
+    if "uncertainty" in served["signatures"]:
+        lines.append(
+            f"| uncertainty | frames uint8 [B, T >= 2, {size}] | sigma float32 [B, T-1, {c.z_dim}]: standard deviation of the prior "
+            "of each next frame's latent |"
+        )
+    lines += ["", "Limits of one request: " + ", ".join(f"{key} {value}" for key, value in served["limits"].items()) + ".", ""]
+    return "\n".join([*lines, *_training(facts), *_measured(facts), *_use(c, facts)]) + "\n"
+
+
+def _training(facts) -> list[str]:
+    if facts.experiment is None:
+        return ["## Training", "", "Not recorded.", ""]
+    d, t = facts.experiment.data, facts.experiment.train
+    moving = d.moving_mnist
+    data = d.name
+    if d.name == "moving_mnist":
+        digits = "MNIST" if moving.digits == "mnist" else "scikit-learn (UCI)"
+        kind = "deterministic" if moving.deterministic else f"stochastic, variant {moving.variant}"
+        data = f"Moving MNIST ({kind}), {moving.num_digits} digit(s) of {digits}"
+    steps = facts.step if facts.step is not None else t.epochs * t.steps_per_epoch
+    return [
+        "## Training",
+        "",
+        f"- Data: {data}; windows of {facts.experiment.model.n_past} + {d.n_future} frames.",
+        f"- {steps:,} optimizer steps of {d.batch_size} sequences, Adam {t.learning_rate:g}, beta {facts.experiment.model.beta:g}, "
+        f"seed {t.seed}.",
+        "- All settings: `config.json` beside this card.",
+        "",
+    ]
+
+
+def _measured(facts) -> list[str]:
+    heading = ["## Measured", ""]
+    if not facts.evaluation:
+        return [*heading, "This export was not evaluated.", ""]
+    page = report.markdown(facts.evaluation).splitlines()[1:]  # without its title and pictures
+    mode = "batch statistics (an export has running statistics only)" if facts.evaluation["options"][
+        "batch_statistics"
+    ] else "running statistics, the mode of this export"  # fmt: skip
+    return [*heading, f"Measured in normalisation by {mode}.", *[line for line in page if "![" not in line], ""]
+
+
+def _use(c, facts) -> list[str]:
+    lines = [
+        "## Limits of use",
+        "",
+        "- It continues videos of the kind that it was trained on, at the same frame rate and framing; anything else is answered "
+        "too, and looks like the training data.",
+        "- Predicted frames are means of the model's distribution (no pixel noise is added) and blur with uncertainty. They are "
+        "guesses: not evidence of what happened or will happen.",
+        "- Normalisation is by running statistics only. An answer depends on its frames and seed, not on the rest of the batch; "
+        "the last bit may differ between batch sizes and machines.",
+    ]
+    if c.prior != "none":
+        lines.append(
+            "- Samples are not calibrated probabilities: the share of samples that show an event is not its probability."
+        )
+    if facts.notes:
+        lines += ["", facts.notes.strip()]
+    return lines

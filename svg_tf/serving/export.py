@@ -1,0 +1,178 @@
+"""`export`: a model becomes the next version of `saved_models/NAME`, as TensorFlow Serving expects it.
+
+    NAME/models.config, batching.config   for the server
+    NAME/<n>/                             a SavedModel: saved_model.pb, variables/
+    NAME/<n>/assets.extra/                config.json, MODEL_CARD.md, tf_serving_warmup_requests
+
+A version is written under a name that servers pass over (they look for numbers) and renamed when it is complete.
+"""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+
+import numpy as np
+import tensorflow as tf
+
+from svg_tf import config, versions
+from svg_tf.config import ExperimentConfig
+from svg_tf.models.svg import SVG
+from svg_tf.serving import card, signatures, warmup
+from svg_tf.serving.limits import Limits
+from svg_tf.visualization import write_atomically
+
+EXTRA = "assets.extra"
+CONFIG_FILE, CARD_FILE = "config.json", "MODEL_CARD.md"
+BATCH_AT_MOST = 16  # server-side batches; larger ones gain nothing on CPUs and delay their first request
+MAX_SHARD_BYTES = 2_000_000
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a model besides its weights, for its card and configuration."""
+
+    experiment: ExperimentConfig | None = None
+    step: int | None = None
+    """Optimizer steps of the weights."""
+    evaluation: dict = field(default_factory=dict)
+    """report.json of `svg_tf.evaluation`."""
+    notes: str = ""
+    """Free text for the card: provenance, known faults, licence of the data."""
+
+
+def export(
+    model, path, *, n_future: int = 25, n_samples: int = 10, limits: Limits | None = None, facts: Facts | None = None,
+    with_warmup: bool = True, max_shard_bytes: int = MAX_SHARD_BYTES,
+) -> pathlib.Path:  # fmt: skip
+    """Writes the next version of the SavedModel `path`.
+
+    Args:
+      model: an `SVG`. Its optimizer is left behind; generation uses running statistics.
+      path: folder NAME of the model; its name is the one it is served under.
+      n_future, n_samples: frames and samples of an answer of the signature "serving_default".
+      limits: what one request may ask for (see `Limits`).
+      facts: for the model card.
+      with_warmup: write warm-up requests; needs the package tensorflow-serving-api.
+      max_shard_bytes: size of a file of weights, about.
+
+    Returns: the folder of the version, `path/<n>`.
+    Raises: `ValueError`, before anything is written, for a model of another kind or with weights that are not finite, a name
+      that cannot be served, numbers out of range, or missing protos.
+    """
+    if not isinstance(model, SVG):
+        raise ValueError(f"export expects an svg_tf.SVG, got {type(model).__name__}.")
+    path, limits, facts = pathlib.Path(path).resolve(), limits or Limits(), facts or Facts()
+    check_name(path.name)
+    max_batch = check_lengths(model.config, n_future, n_samples, limits)
+    if isinstance(max_shard_bytes, bool) or not isinstance(max_shard_bytes, int) or max_shard_bytes < 100_000:
+        raise ValueError(f"max_shard_bytes must be an integer of at least 100000, got {max_shard_bytes!r}.")
+    for variable in model.weights:
+        if not np.isfinite(variable.numpy()).all():
+            raise ValueError(f"The model's weights are not finite (first: {variable.path}): nothing is exported.")
+    if with_warmup:
+        warmup.require_serving_api()
+    path.mkdir(parents=True, exist_ok=True)
+    temporary = pathlib.Path(tempfile.mkdtemp(dir=path, prefix=".export-"))
+    try:
+        _write(temporary, path.name, model, n_future, n_samples, limits, facts, with_warmup, max_shard_bytes)
+        temporary.chmod(0o755)
+        version = _publish(temporary, path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    write_atomically(path / "models.config", models_config(path.name).encode())
+    write_atomically(path / "batching.config", batching_config(min(max_batch, BATCH_AT_MOST)).encode())
+    return version
+
+
+def check_name(name: str) -> None:
+    """Raises `ValueError` for a name that TensorFlow Serving or a file system may not take."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"A model's name must be letters, digits, '_', '-' and '.', begin with a letter or digit and have at most 128 "
+            f"characters, got {name!r}."
+        )
+    if name.isdigit():
+        raise ValueError(f"The folder of a model must not be a number, which would be a version, got {name!r}.")
+
+
+def check_lengths(model_config, n_future, n_samples, limits: Limits) -> int:
+    """Largest batch of "serving_default". Raises `ValueError` where not even one sequence is within the limits."""
+    for name, value in (("n_future", n_future), ("n_samples", n_samples)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
+    batch = limits.max_batch(model_config.n_past, n_samples, n_future)
+    if batch < 1:
+        raise ValueError(
+            f"{model_config.n_past} context frames, n_samples {n_samples} and n_future {n_future} are beyond the limits of one "
+            f"request: {limits}."
+        )
+    return batch
+
+
+def version_numbers(path) -> list[int]:
+    """The versions in a model's folder, ascending; empty where there is none."""
+    path = pathlib.Path(path)
+    return sorted(int(p.name) for p in path.iterdir() if p.name.isdecimal() and p.is_dir()) if path.is_dir() else []
+
+
+def _write(folder, name, model, n_future, n_samples, limits, facts: Facts, with_warmup, max_shard_bytes) -> None:
+    functions = signatures.build(model, n_future, n_samples, limits)
+    shards = tf.train.experimental.MaxShardSizePolicy(max_shard_size=max_shard_bytes)
+    options = tf.saved_model.SaveOptions(experimental_sharding_callback=shards)
+    tf.saved_model.save(signatures.Variables(model), str(folder), signatures=functions, options=options)
+    extra = folder / EXTRA
+    extra.mkdir()
+    served = {
+        "n_past": model.config.n_past,
+        "n_future": n_future,
+        "n_samples": n_samples,
+        "limits": config.to_dict(limits),
+        "signatures": sorted(functions),
+    }
+    values = {
+        "config": config.to_dict(facts.experiment) if facts.experiment else {"model": config.to_dict(model.config)},
+        "step": facts.step,
+        "serving": served,
+        "versions": versions.installed(),
+    }
+    (extra / CONFIG_FILE).write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    (extra / CARD_FILE).write_text(card.text(name, model, facts, served), encoding="utf-8")
+    if with_warmup:
+        warmup.write(extra / warmup.FILE, name, model, functions)
+
+
+def _publish(temporary: pathlib.Path, path: pathlib.Path) -> pathlib.Path:
+    """Renames a complete version to the next number; another export may take that number first."""
+    while True:
+        taken = [int(p.name) for p in path.iterdir() if p.name.isdecimal()]
+        target = path / str(max(taken, default=0) + 1)
+        try:
+            os.rename(temporary, target)
+        except OSError:
+            if not target.exists():
+                raise
+            continue
+        return target
+
+
+def models_config(name: str) -> str:
+    """The server's --model_config_file, for the folder mounted at /models/NAME."""
+    return (
+        "model_config_list {\n  config {\n"
+        f'    name: "{name}"\n    base_path: "/models/{name}"\n    model_platform: "tensorflow"\n'
+        "    model_version_policy { latest { num_versions: 1 } }\n  }\n}\n"
+    )
+
+
+def batching_config(max_batch: int) -> str:
+    """The server's --batching_parameters_file: batches that wait at most 2 ms and stay within the baked-in limits."""
+    return (
+        f"max_batch_size {{ value: {max_batch} }}\nbatch_timeout_micros {{ value: 2000 }}\n"
+        "num_batch_threads { value: 2 }\nmax_enqueued_batches { value: 100 }\n"
+    )

@@ -1,0 +1,40 @@
+"""What one request may ask of an exported model: baked into its graph, so that a request cannot exhaust a server.
+
+Standard library only.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """B sequences of T frames in a request, S samples of F future frames for each in the answer.
+
+    The defaults keep a 64-pixel, 64-wide model within about 2 GB. A request beyond a limit comes back as
+    INVALID_ARGUMENT. Raises `ValueError` for a limit below 1.
+    """
+
+    max_steps: int = 256
+    """Largest T, and largest F."""
+    max_given_frames: int = 1024
+    """Largest B * T."""
+    max_samples: int = 256
+    """Largest B * S: these run together, and the memory for activations grows with them."""
+    max_predicted_frames: int = 16384
+    """Largest B * S * F."""
+
+    def __post_init__(self):
+        for name in self.__dataclass_fields__:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**31:
+                raise ValueError(f"{name} must be an integer in [1, 2**31), got {value!r}.")
+
+    def max_batch(self, n_past: int, n_samples: int, n_future: int) -> int:
+        """Largest B of requests with n_past frames a sequence and S = n_samples, F = n_future; 0: none fits."""
+        if n_future > self.max_steps or n_past > self.max_steps:
+            return 0
+        return min(
+            self.max_given_frames // n_past,
+            self.max_samples // n_samples,
+            self.max_predicted_frames // (n_samples * n_future),
+        )

@@ -1,0 +1,176 @@
+"""The exported graph: each signature checks its request, scales pixels, and calls the model's in-graph functions.
+
+All checks run in the graph, so that every server answers a bad request with INVALID_ARGUMENT and says what was expected.
+Batch, context length, n_future and n_samples are dynamic. Normalisation is by running statistics, and noise follows from
+each sequence's own seed: an answer does not depend on what else is in the batch.
+"""
+
+import tensorflow as tf
+
+from data_pipelines import transform
+from svg_tf.models import sampling
+from svg_tf.serving.limits import Limits
+
+DEFAULT = "serving_default"
+GENERATE, GENERATE_FLOAT, RECONSTRUCT, UNCERTAINTY = "generate", "generate_float", "reconstruct", "uncertainty"
+
+
+class Variables(tf.Module):
+    """The model's plain TensorFlow variables: what `tf.saved_model.save` writes beside the signatures.
+
+    (Saved as Keras layers they load in Python, but not in the C++ loader.) Optimizer and metrics are not among them.
+    """
+
+    def __init__(self, model):
+        super().__init__()
+        self.model_variables = [variable.value for variable in model.weights]
+
+
+def build(model, n_future: int, n_samples: int, limits: Limits) -> dict:
+    """The signatures of an `SVG` by name, as concrete functions (B, T, and S, F where they are inputs, are dynamic):
+
+    serving_default  frames uint8 [B, T >= n_past, H, W, C], seed int32 [B, 2]
+                     -> frames uint8 [B, n_samples, n_future, H, W, C], n_samples and n_future as given here
+    generate         frames, seed as above, n_future int32 [], n_samples int32 [] -> frames uint8 [B, S, F, H, W, C]
+    generate_float   the same in float32 in [0, 1]
+    reconstruct      frames uint8 [B, T >= 2, H, W, C], seed -> frames uint8 [B, T-1, H, W, C]: teacher-forced, z_t from
+                     the posterior
+    uncertainty      frames uint8 [B, T >= 2, H, W, C] -> sigma float32 [B, T-1, z_dim]: the prior's sigma_psi for
+                     x_1 ... x_{T-1} (paper Fig. 6); absent for a model without latents
+    """
+    config = model.config
+    size = [config.image_size, config.image_size, config.channels]
+    pixels = tf.TensorSpec([None, None, *size], tf.uint8, name="frames")
+    floats = tf.TensorSpec([None, None, *size], tf.float32, name="frames")
+    seeds = tf.TensorSpec([None, 2], tf.int32, name="seed")
+    counts = [tf.TensorSpec([], tf.int32, name=name) for name in ("n_future", "n_samples")]
+
+    # One function that the three signatures call, so that the file holds its graph once.
+    @tf.function(input_signature=[tf.TensorSpec([None, None, *size], tf.float32), seeds, *counts])
+    def generated(x, seed, n_future, n_samples):
+        return sampling.generate(model, x, seed, n_future, n_samples, 0, False, "running")
+
+    def futures(frames, seed, n_future, n_samples):
+        frames = _checked_frames(frames, size, config.n_past, limits)
+        seed = _checked_seed(seed, frames)
+        n_future = _checked_count("n_future", n_future, limits.max_steps)
+        n_samples = _checked_count("n_samples", n_samples, limits.max_samples)
+        n_future, n_samples = _checked_total(frames, n_future, n_samples, limits)
+        x = transform.to_float(frames) if frames.dtype == tf.uint8 else frames
+        return generated(x, seed, n_future, n_samples)
+
+    def serving_default(frames, seed):
+        x_hat = futures(frames, seed, tf.constant(n_future), tf.constant(n_samples))
+        return {"frames": transform.to_uint8(x_hat)}
+
+    def generate(frames, seed, n_future, n_samples):
+        return {"frames": transform.to_uint8(futures(frames, seed, n_future, n_samples))}
+
+    def generate_float(frames, seed, n_future, n_samples):
+        return {"frames": futures(frames, seed, n_future, n_samples)}
+
+    def reconstruct(frames, seed):
+        frames = _checked_frames(frames, size, 2, limits)
+        seed = _checked_seed(seed, frames)
+        return {"frames": transform.to_uint8(sampling.reconstruct_any_length(model, transform.to_float(frames), seed))}
+
+    def uncertainty(frames):
+        frames = _checked_frames(frames, size, 2, limits)
+        return {"sigma": sampling.prior_scale(model, transform.to_float(frames))}
+
+    functions = {
+        DEFAULT: (serving_default, [pixels, seeds]),
+        GENERATE: (generate, [pixels, seeds, *counts]),
+        GENERATE_FLOAT: (generate_float, [floats, seeds, *counts]),
+        RECONSTRUCT: (reconstruct, [pixels, seeds]),
+    }
+    if model.stochastic:
+        functions[UNCERTAINTY] = (uncertainty, [pixels])
+    return {
+        name: tf.function(function, input_signature=specs).get_concrete_function()
+        for name, (function, specs) in functions.items()
+    }
+
+
+def _require(condition, message: str, *received) -> tf.Operation:
+    """Fails the request with INVALID_ARGUMENT where `condition` is false."""
+    return tf.debugging.Assert(condition, [message, *received], summarize=8)
+
+
+def _shape(x) -> tf.Tensor:
+    """The shape of x as the request has it: int32 of unknown length. (From `x.shape`, which the signature promises and a
+    server does not enforce, TensorFlow would fold the checks away.)"""
+    return tf.shape(tf.raw_ops.PlaceholderWithDefault(input=x, shape=tf.TensorShape(None)))
+
+
+def _padded(shape, rank: int) -> tf.Tensor:
+    """The first rank + 1 dimensions of `shape`, -1 for those that are missing: the last is -1 for x of that rank."""
+    padded = tf.concat([shape, tf.fill([rank + 1], -1)], axis=0)[: rank + 1]
+    return tf.ensure_shape(padded, [rank + 1])
+
+
+def _after(checks: list, x, shape=None) -> tf.Tensor:
+    """x, once all checks have passed: nothing is computed, or allocated, from what they refuse."""
+    with tf.control_dependencies(checks):
+        x = tf.identity(x)
+    return x if shape is None else tf.ensure_shape(x, shape)
+
+
+def _checked_frames(frames, size, least, limits: Limits) -> tf.Tensor:
+    """frames [B, T, H, W, C] of the expected size and number."""
+    kind = "float32 in [0, 1]" if frames.dtype.is_floating else "uint8"
+    expected = f"frames must be {kind} [batch >= 1, time >= {least}, {size[0]}, {size[1]}, {size[2]}]; got shape"
+    shape = _shape(frames)
+    dims = _padded(shape, 5)
+    right = tf.reduce_all(tf.equal(dims[2:], [*size, -1])) & (dims[0] >= 1) & (dims[1] >= least)
+    given = tf.cast(dims[0], tf.int64) * tf.cast(dims[1], tf.int64)
+    checks = [
+        _require(right, expected, shape),
+        _require(dims[1] <= limits.max_steps, f"frames must have at most {limits.max_steps} time steps; got", dims[1]),
+        _require(
+            given <= limits.max_given_frames,
+            f"A request may hold at most {limits.max_given_frames} frames (batch * time); got",
+            given,
+        ),
+    ]
+    frames = _after(checks, frames, [None, None, *size])
+    if frames.dtype.is_floating:
+        low, high = tf.reduce_min(frames), tf.reduce_max(frames)
+        inside = tf.reduce_all((frames >= 0.0) & (frames <= 1.0))  # false for NaN
+        frames = _after([_require(inside, "frames must be finite and in [0, 1]; got values from, to", low, high)], frames)
+    return frames
+
+
+def _checked_seed(seed, frames) -> tf.Tensor:
+    shape, batch = _shape(seed), tf.shape(frames)[0]
+    right = tf.reduce_all(tf.equal(_padded(shape, 2), [batch, 2, -1]))
+    message = "seed must be int32 [batch, 2], a pair for each sequence; got batch, and shape of seed"
+    return _after([_require(right, message, batch, shape)], seed, [None, 2])
+
+
+def _checked_count(name: str, value, most: int) -> tf.Tensor:
+    shape = _shape(value)
+    first = tf.concat([tf.reshape(value, [-1]), [0]], axis=0)[0]
+    checks = [
+        _require(tf.equal(_padded(shape, 0)[0], -1), f"{name} must be a scalar int32; got shape", shape),
+        _require((first >= 1) & (first <= most), f"{name} must be in [1, {most}]; got", first),
+    ]
+    return _after(checks, first, [])
+
+
+def _checked_total(frames, n_future, n_samples, limits: Limits) -> tuple[tf.Tensor, tf.Tensor]:
+    samples = tf.cast(tf.shape(frames)[0], tf.int64) * tf.cast(n_samples, tf.int64)
+    predicted = samples * tf.cast(n_future, tf.int64)
+    checks = [
+        _require(
+            samples <= limits.max_samples,
+            f"A request may ask for at most {limits.max_samples} samples (batch * n_samples); got",
+            samples,
+        ),
+        _require(
+            predicted <= limits.max_predicted_frames,
+            f"A request may ask for at most {limits.max_predicted_frames} predicted frames (batch * n_samples * n_future); got",
+            predicted,
+        ),
+    ]
+    return _after(checks, n_future), _after(checks, n_samples)
