@@ -9,6 +9,7 @@ import logging
 import os
 import pathlib
 import re
+import shutil
 import zipfile
 
 import keras
@@ -78,6 +79,22 @@ def save(directory, model, step: int, state: dict, keep: int) -> pathlib.Path:
     for _, old in existing(directory)[:-keep]:
         old.unlink(missing_ok=True)
     return path
+
+
+def best(directory) -> pathlib.Path:
+    """Where the checkpoint with the lowest validation loss is kept."""
+    return pathlib.Path(directory) / "best.npz"
+
+
+def keep_best(path: pathlib.Path) -> None:
+    """Keeps the checkpoint at `path` as the best one, beyond the time when it is removed among the last ones."""
+    temporary = path.with_name("best.tmp")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(path, temporary)
+    except OSError:  # a file system without links
+        shutil.copyfile(path, temporary)
+    os.replace(temporary, best(path.parent))
 
 
 def restore(path, model, with_optimizer: bool) -> tuple[int, dict]:

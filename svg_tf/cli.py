@@ -12,6 +12,8 @@ import tyro
 from svg_tf import config, presets
 from svg_tf.cli_evaluation import Compare, Evaluate, Figures
 
+EXIT_PREEMPTED = 75  # "temporary failure; the user is invited to retry" (sysexits.h)
+
 
 @dataclass(frozen=True)
 class Presets:
@@ -61,7 +63,7 @@ class Generate:
         print(f"{self.out}: {len(frames)} sequences, model at step {step}")
 
 
-def _train(arguments: list[str]):
+def _train(arguments: list[str]) -> int:
     """`svg-tf train PRESET --run-dir DIR [--model.beta 2e-4 ...]`: every configuration field is a flag."""
     name = arguments[0] if arguments and not arguments[0].startswith("-") else None
     if name is None:
@@ -75,32 +77,37 @@ def _train(arguments: list[str]):
             run_dir: folder of the run: configuration, checkpoints, TensorBoard logs.
             experiment: the preset, with every field as a flag.
         """
-        from svg_tf import training
+        from svg_tf import callbacks, training
 
-        training.train(experiment, run_dir)
+        try:
+            training.train(experiment, run_dir)
+        except callbacks.Preempted as stopped:
+            print(f"svg-tf: {stopped}", file=sys.stderr)
+            return EXIT_PREEMPTED
         print(f"Run: {run_dir}\nWatch: tensorboard --logdir {run_dir / 'logs'}")
+        return 0
 
-    tyro.cli(train, prog=f"svg-tf train {name}", args=arguments[1:])
+    return tyro.cli(train, prog=f"svg-tf train {name}", args=arguments[1:])
 
 
 COMMANDS = {"presets": Presets, "generate": Generate, "evaluate": Evaluate, "compare": Compare, "figures": Figures}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point of `svg-tf`. Errors in what the user gave print one line and return 2."""
+    """Entry point of `svg-tf`. Errors in what the user gave print one line and return 2; training stopped by SIGTERM, 75."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("absl").setLevel(logging.WARNING)
     try:
         if arguments[:1] == ["train"]:
-            _train(arguments[1:])
+            return _train(arguments[1:])
         else:
             command = tyro.extras.subcommand_cli_from_dict(
                 {**COMMANDS, "train": _train_help}, prog="svg-tf", description="Stochastic video generation.", args=arguments
             )
             command.run()
-    except (ValueError, FloatingPointError) as error:
+    except (ValueError, FloatingPointError, OSError) as error:
         print(f"svg-tf: {error}", file=sys.stderr)
         return 2
     return 0

@@ -145,7 +145,7 @@ class TrainConfig:
     clip_norm: float = 0.0
     """Global gradient norm above which gradients are scaled down; 0 = off (paper)."""
     seed: int = 0
-    """All noise and the order of the data derive from (seed, step, replica)."""
+    """All noise and the order of the data derive from it, the step, and the row of the global batch."""
     strategy: Literal["single", "mirrored"] = "single"
     checkpoint_every: int = 600
     """Steps between checkpoints, besides the one at each epoch's end."""

@@ -1,12 +1,22 @@
 """Stateless noise: every random number is a function of a seed, so that runs and samples can be repeated.
 
-A seed is an int32 pair [2]. `fold` derives a new one from an integer (step, replica, sample); Philox is named
+A seed is an int32 pair [2]. `fold` derives a new one from an integer (step, sample); Philox is named
 because TensorFlow's default algorithm depends on the device.
 """
+
+from typing import NamedTuple
 
 import tensorflow as tf
 
 TRAIN, TEST = 1, 2  # streams of a run seed
+
+
+class BatchSeed(NamedTuple):
+    """One seed for a global batch, and which of its rows are here."""
+
+    seed: tf.Tensor  # int32 [2]
+    rows: tf.Tensor  # int32 [B], in [0, total)
+    total: tf.Tensor  # int32 scalar, sequences in the global batch
 
 
 def seed_pair(seed) -> tf.Tensor:
@@ -25,6 +35,14 @@ def fold(seed, *values) -> tf.Tensor:
 def normal(seed, shape) -> tf.Tensor:
     """float32 N(0, I) of `shape` from one seed [2]."""
     return tf.random.stateless_normal(shape, seed, alg="philox")
+
+
+def normal_of_rows(seed, steps, rows, total, size) -> tf.Tensor:
+    """float32 N(0, I) [steps, B, size]: the columns `rows` [B] of one draw for a global batch of `total` sequences.
+
+    A sequence's noise so depends on its place in the global batch, not on the number of replicas that share it.
+    """
+    return tf.gather(normal(seed, [steps, total, size]), rows, axis=1)
 
 
 def normal_per_seed(seeds, shape) -> tf.Tensor:

@@ -11,6 +11,7 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 from PIL import Image, UnidentifiedImageError
+from tensorboard.compat.proto import event_pb2
 from tensorboard.plugins.image import metadata as image_metadata
 
 from svg_tf import visualization
@@ -64,3 +65,31 @@ def _write(name, encoded, width, height, step, description) -> bool:
     # The images plugin's format: width and height as decimal strings, then the encoded images.
     tensor = tf.constant([str(width).encode(), str(height).encode(), encoded])
     return bool(tf.summary.write(name, tensor, step=int(step), metadata=metadata))
+
+
+def purge(log_dir, step: int) -> int:
+    """Removes all events after `step` from the event files below `log_dir`, and what a kill left half-written at their ends.
+
+    A run that continues from a checkpoint writes those events again. Files without later events stay as they are; the others
+    are replaced at once. Returns the number of events removed.
+    """
+    removed = 0
+    for path in sorted(pathlib.Path(log_dir).glob("**/events.out.tfevents.*")):
+        kept, dropped = [], 0
+        try:
+            for record in tf.data.TFRecordDataset(str(path)):
+                event = event_pb2.Event.FromString(record.numpy())
+                if event.step > step:
+                    dropped += 1
+                else:
+                    kept.append(record.numpy())
+        except tf.errors.DataLossError:
+            dropped += 1
+        if dropped:
+            temporary = path.with_name("purged.tmp")
+            with tf.io.TFRecordWriter(str(temporary)) as writer:
+                for record in kept:
+                    writer.write(record)
+            os.replace(temporary, path)
+        removed += dropped
+    return removed

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 import data_pipelines
 from svg_tf import callbacks as svg_callbacks
-from svg_tf import checkpoints, config, versions
+from svg_tf import checkpoints, config, summaries, versions
 from svg_tf.config import ExperimentConfig
 from svg_tf.models.svg import SVG
 
@@ -81,14 +81,19 @@ def build(experiment: ExperimentConfig) -> SVG:
     return model
 
 
-def load_run(run_dir) -> tuple[SVG, ExperimentConfig, int]:
-    """The model of a run directory with its latest usable weights, for use: (model, experiment, step).
+def load_run(run_dir, best: bool = False) -> tuple[SVG, ExperimentConfig, int]:
+    """The model of a run directory with its latest usable weights, or those of the lowest validation loss: (model, experiment,
+    step).
 
     Raises `ValueError` where the run has no checkpoint yet.
     """
     experiment = read_config(run_dir)
     model = SVG(experiment.model)
-    restored = checkpoints.restore_latest(pathlib.Path(run_dir) / "checkpoints", model, with_optimizer=False)
+    directory = pathlib.Path(run_dir) / "checkpoints"
+    if best:
+        restored = checkpoints.restore(checkpoints.best(directory), model, with_optimizer=False)
+    else:
+        restored = checkpoints.restore_latest(directory, model, with_optimizer=False)
     if restored is None:
         raise ValueError(f"{run_dir} has no checkpoint yet: train it first.")
     return model, experiment, restored[0]
@@ -113,7 +118,8 @@ def load_data(experiment: ExperimentConfig, split: str, seq_len: int | None = No
 def train(experiment: ExperimentConfig, run_dir, verbose: bool = True) -> SVG:
     """Trains the experiment in `run_dir`, from where an earlier start of the same run stopped. Returns the model.
 
-    Raises `ValueError` for a directory with another configuration, `FloatingPointError` at a loss that is not finite.
+    Raises `ValueError` for a directory with another configuration, `FloatingPointError` at a loss that is not finite,
+    `callbacks.Preempted` after SIGTERM, once a checkpoint is saved.
     """
     t = experiment.train
     if t.deterministic:
@@ -127,45 +133,53 @@ def train(experiment: ExperimentConfig, run_dir, verbose: bool = True) -> SVG:
     with strategy.scope():
         model = build(experiment)
         restored = checkpoints.restore_latest(run_dir / "checkpoints", model, with_optimizer=True)
-    step = restored[0] if restored else 0
+    step, state = restored or (0, {})
     total = t.epochs * t.steps_per_epoch
     if step >= total:
         log.info("%s is complete at step %d.", run_dir, step)
         return model
+    summaries.purge(run_dir / "logs", step)
     if step:
         log.info("Continuing %s at step %d of %d.", run_dir, step, total)
     validation = load_data(experiment, "validation", shuffle=False, repeat=False).take(experiment.eval.validation_steps)
-    callbacks = _callbacks(experiment, run_dir, total, verbose)
-    while step < total:
-        # A run that stopped within an epoch first finishes that epoch.
-        epoch, done = divmod(step, t.steps_per_epoch)
-        until = epoch + 1 if done else t.epochs
-        model.fit(
-            load_data(experiment, "train", start_batch=step),
-            validation_data=validation,
-            initial_epoch=epoch,
-            epochs=until,
-            steps_per_epoch=t.steps_per_epoch - done,
-            callbacks=callbacks,
-            shuffle=False,
-            verbose=0,
-        )
-        step = until * t.steps_per_epoch
+    with svg_callbacks.termination() as stop:
+        callbacks = _callbacks(experiment, run_dir, step, state, stop, verbose)
+        while step < total:
+            # A run that stopped within an epoch first finishes that epoch.
+            epoch, done = divmod(step, t.steps_per_epoch)
+            until = epoch + 1 if done else t.epochs
+            model.fit(
+                load_data(experiment, "train", start_batch=step),
+                validation_data=validation,
+                initial_epoch=epoch,
+                epochs=until,
+                steps_per_epoch=t.steps_per_epoch - done,
+                callbacks=callbacks,
+                shuffle=False,
+                verbose=0,
+            )
+            step = until * t.steps_per_epoch
     return model
 
 
-def _callbacks(experiment: ExperimentConfig, run_dir: pathlib.Path, total: int, verbose: bool) -> list:
+def _callbacks(experiment: ExperimentConfig, run_dir: pathlib.Path, step: int, state: dict, stop, verbose: bool) -> list:
     t, e, n_past = experiment.train, experiment.eval, experiment.model.n_past
     logs, saved = run_dir / "logs", run_dir / "checkpoints"
     batch_frames = experiment.data.batch_size * (n_past + experiment.data.n_future)
     clips = load_data(experiment, "validation", n_past + e.n_future, batch_size=e.summary_sequences, shuffle=False, repeat=False)
     frames = next(iter(clips.take(1)))["frames"].numpy()
+    in_epoch = state.get("scalars") if step % t.steps_per_epoch else None
+    scalars = svg_callbacks.Scalars(logs, batch_frames, resume=in_epoch)
+    videos = svg_callbacks.VideoSummary(logs, frames, n_past, n_samples=min(e.n_samples, 10))
     made = [
         svg_callbacks.StopAtNaN(saved),
-        svg_callbacks.Scalars(logs, batch_frames),
-        svg_callbacks.VideoSummary(logs, frames, n_past, n_samples=min(e.n_samples, 10)),
-        svg_callbacks.Checkpoints(saved, t.checkpoint_every, t.keep_checkpoints),
-    ]
+        scalars,
+        videos,
+        svg_callbacks.Checkpoints(
+            saved, t.checkpoint_every, t.keep_checkpoints,
+            steps_per_epoch=t.steps_per_epoch, before={"scalars": scalars, "videos": videos}, resume=state, stop=stop,
+        ),
+    ]  # fmt: skip
     if verbose:
-        made.append(svg_callbacks.Progress(total, batch_frames))
+        made.append(svg_callbacks.Progress(t.epochs * t.steps_per_epoch, batch_frames))
     return made

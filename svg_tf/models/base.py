@@ -42,8 +42,10 @@ class VideoPredictor(keras.Model):
         self._trackers = {name: keras.metrics.Mean(name=name) for name in self.metric_names}
 
     def compile(self, optimizer="adam", *, seed: int = 0, **kwargs):
-        """optimizer: a Keras optimizer. seed: all training noise derives from (seed, step, replica). Other arguments as
-        `keras.Model.compile`; the loss and the metrics are the model's own and cannot be given (`ValueError`).
+        """optimizer: a Keras optimizer. seed: all training noise derives from (seed, step, row of the global batch).
+
+        Other arguments as `keras.Model.compile`; the loss and the metrics are the model's own and cannot be given
+        (`ValueError`).
         """
         for name in ("loss", "metrics", "weighted_metrics", "loss_weights"):
             if kwargs.get(name) is not None:
@@ -66,18 +68,21 @@ class VideoPredictor(keras.Model):
         return list(self._trackers.values())
 
     def objective(self, frames, seed, norm, step) -> dict:
-        """frames: float32 [B, T, H, W, C]; seed: int32 [2], or [B, 2] for noise that does not depend on the batch."""
+        """frames: float32 [B, T, H, W, C]; seed: `noise.BatchSeed`, int32 [2], or [B, 2] for noise that does not depend on the
+        batch."""
         raise ValueError(f"{type(self).__name__} does not define an objective.")
 
     def train_step(self, data):
         frames = self._frames(data)
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        replica, batch = tf.distribute.get_replica_context().replica_id_in_sync_group, tf.shape(frames)[0]
         step = self.optimizer.iterations
-        seed = noise.fold(noise.seed_pair(self.run_seed), noise.TRAIN, step, replica)
+        # Replica r holds rows r * batch ... (r + 1) * batch - 1 of the global batch.
+        rows, total = replica * batch + tf.range(batch), batch * kernels.replicas()
+        seed = noise.BatchSeed(noise.fold(noise.seed_pair(self.run_seed), noise.TRAIN, step), rows, total)
         with tf.GradientTape() as tape:
             values = self.objective(frames, seed, "train", step)
             # Keras optimizers add the replicas' gradients up: each is divided by the global batch.
-            loss = tf.nn.compute_average_loss(values["loss"], global_batch_size=tf.shape(frames)[0] * kernels.replicas())
+            loss = tf.nn.compute_average_loss(values["loss"], global_batch_size=total)
             loss = self.optimizer.scale_loss(loss)
         variables = self.trainable_variables
         gradients = tape.gradient(loss, variables)

@@ -100,7 +100,9 @@ class SVG(VideoPredictor):
         return min(k, steps - 1)
 
     def _noise(self, seed, steps, batch):
-        """Noise of z_1 ... z_{T-1}: float32 [steps, B, z_dim]; seed [2] for the batch, or [B, 2] for each sequence."""
+        """Noise of z_1 ... z_{T-1}: float32 [steps, B, z_dim]; seed [2] or BatchSeed for the batch, [B, 2] for each sequence."""
+        if isinstance(seed, noise.BatchSeed):
+            return noise.normal_of_rows(seed.seed, steps, seed.rows, seed.total, self.latent.z_dim)
         if seed.shape.rank == 1:
             return noise.normal(seed, [steps, batch, self.latent.z_dim])
         return tf.transpose(noise.normal_per_seed(seed, [steps, self.latent.z_dim]), [1, 0, 2])
