@@ -21,8 +21,8 @@ def text(name: str, model, facts, served: dict) -> str:
     lines = [
         f"# {name}",
         "",
-        "Stochastic Video Generation (E. Denton and R. Fergus, ICML 2018), as implemented by svg_tf: given a few frames, it samples "
-        "futures.",
+        "Stochastic Video Generation (E. Denton and R. Fergus, ICML 2018), as implemented by svg_tf: given a few frames, it "
+        "samples futures.",
         "",
         f"- Model: {_PRIORS[c.prior]}, backbone {c.backbone}, width {c.width}, z {c.z_dim}, g {c.g_dim}, LSTM {c.rnn_size}; "
         f"{parameters:,} trainable parameters.",
@@ -45,8 +45,8 @@ def text(name: str, model, facts, served: dict) -> str:
     ]
     if "uncertainty" in served["signatures"]:
         lines.append(
-            f"| uncertainty | frames uint8 [B, T >= 2, {size}] | sigma float32 [B, T-1, {c.z_dim}]: standard deviation of the prior "
-            "of each next frame's latent |"
+            f"| uncertainty | frames uint8 [B, T >= 2, {size}] | sigma float32 [B, T-1, {c.z_dim}]: standard deviation of the "
+            "prior of each next frame's latent |"
         )
     lines += ["", "Limits of one request: " + ", ".join(f"{key} {value}" for key, value in served["limits"].items()) + ".", ""]
     return "\n".join([*lines, *_training(facts), *_measured(facts), *_use(c, facts)]) + "\n"
@@ -67,8 +67,8 @@ def _training(facts) -> list[str]:
         "## Training",
         "",
         f"- Data: {data}; windows of {facts.experiment.model.n_past} + {d.n_future} frames.",
-        f"- {steps:,} optimizer steps of {d.batch_size} sequences, Adam {t.learning_rate:g}, beta {facts.experiment.model.beta:g}, "
-        f"seed {t.seed}.",
+        f"- {steps:,} optimizer steps of {d.batch_size} sequences, Adam {t.learning_rate:g}, "
+        f"beta {facts.experiment.model.beta:g}, seed {t.seed}.",
         "- All settings: `config.json` beside this card.",
         "",
     ]

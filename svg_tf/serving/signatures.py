@@ -61,7 +61,8 @@ def build(model, n_future: int, n_samples: int, limits: Limits) -> dict:
 
     def serving_default(frames, seed):
         x_hat = futures(frames, seed, tf.constant(n_future), tf.constant(n_samples))
-        return {"frames": transform.to_uint8(x_hat)}
+        # A client reads the lengths of an answer from the signature.
+        return {"frames": tf.ensure_shape(transform.to_uint8(x_hat), [None, n_samples, n_future, *size])}
 
     def generate(frames, seed, n_future, n_samples):
         return {"frames": transform.to_uint8(futures(frames, seed, n_future, n_samples))}

@@ -1,0 +1,134 @@
+"""One client for a SavedModel on disk and for TensorFlow Serving's gRPC and REST APIs.
+
+    with client.connect("grpc://localhost:8500", "smmnist_mini") as model:
+        futures = client.predict(model, frames, n_future=25, n_samples=10, seed=0)
+
+The three kinds of model have one face: `inputs` and `outputs` of each signature, and `call`.
+"""
+
+import pathlib
+import urllib.parse
+from typing import NamedTuple
+
+import numpy as np
+
+from svg_tf.serving import remote
+from svg_tf.serving.remote import RequestError, Spec
+
+DEFAULT, GENERATE = "serving_default", "generate"
+
+
+def connect(where, name: str = "", *, version: int | None = None, timeout: float = 60.0, retries: int = 4):
+    """The model at `where`: a folder NAME or NAME/<n> of a SavedModel, grpc://host:port, http://host:port or https://...
+
+    Args:
+      name: the model's name on a server.
+      version: its version; None: the latest.
+      timeout: seconds for a request, its repetitions included over gRPC.
+      retries: how often a request to a server that is unavailable is repeated (at most 4), after 0.2, 0.4, ... seconds.
+
+    Returns: a `LocalModel`, or a `GrpcModel` or `RestModel` (see `svg_tf.serving.remote`), each a context manager.
+    Raises: `ValueError` for a malformed address or a folder without a SavedModel; `RequestError` for a server that does
+      not answer or does not know the model.
+    """
+    if not isinstance(timeout, int | float) or not 0 < timeout <= 86400:
+        raise ValueError(f"timeout must be in (0, 86400] seconds, got {timeout!r}.")
+    if isinstance(retries, bool) or not isinstance(retries, int) or not 0 <= retries <= 4:
+        raise ValueError(f"retries must be an integer in [0, 4], got {retries!r}.")
+    if version is not None and (isinstance(version, bool) or not isinstance(version, int) or version < 0):
+        raise ValueError(f"version must be a non-negative integer, got {version!r}.")
+    if "://" not in str(where):
+        return LocalModel(where, version)
+    url = urllib.parse.urlsplit(str(where))
+    kinds = {"grpc": remote.GrpcModel, "http": remote.RestModel, "https": remote.RestModel}
+    if url.scheme not in kinds or not url.hostname or url.username or url.query or url.fragment:
+        raise ValueError(f"A server's address must be grpc://host:port or http://host:port, got {str(where)!r}.")
+    try:
+        port = url.port
+    except ValueError:
+        raise ValueError(f"The port in {str(where)!r} must be a number in [0, 65535].") from None
+    if url.scheme == "grpc" and (port is None or url.path not in ("", "/")):
+        raise ValueError(f"A gRPC address must be grpc://host:port, got {str(where)!r}.")
+    if not name or "/" in name or ":" in name:
+        raise ValueError(f"A server's model needs its name, got {name!r}.")
+    return kinds[url.scheme](url, name, version, timeout, retries)
+
+
+class LocalModel(remote.Model):
+    """A SavedModel from disk, run in this process by TensorFlow's Python loader; the newest version unless told otherwise."""
+
+    def __init__(self, path, version: int | None = None):
+        path = pathlib.Path(path)
+        folder = path if (path / "saved_model.pb").is_file() else _version_folder(path, version)
+        import tensorflow as tf
+
+        try:
+            self._module = tf.saved_model.load(str(folder))
+        except (OSError, ValueError, tf.errors.OpError) as error:
+            raise ValueError(f"{folder} holds a SavedModel that cannot be loaded ({error}).") from error
+        self._tf, self.folder, self.name = tf, folder, folder.parent.name
+        self.inputs, self.outputs = {}, {}
+        for key, function in self._module.signatures.items():
+            self.inputs[key] = {k: _spec(v) for k, v in function.structured_input_signature[1].items()}
+            self.outputs[key] = {k: _spec(v) for k, v in function.structured_outputs.items()}
+
+    def _call(self, signature, arrays):
+        tf = self._tf
+        try:
+            answer = self._module.signatures[signature](**{key: tf.constant(value) for key, value in arrays.items()})
+        except (TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
+            raise RequestError("INVALID_ARGUMENT", remote.one_line(str(error))) from error
+        return {key: value.numpy() for key, value in answer.items()}
+
+
+class Lengths(NamedTuple):
+    n_samples: int
+    n_future: int
+
+
+def default_lengths(model) -> Lengths:
+    """Samples and frames of an answer of "serving_default"."""
+    shape = model.outputs[DEFAULT]["frames"].shape
+    return Lengths(shape[1], shape[2])
+
+
+def predict(model, frames, n_future: int | None = None, n_samples: int | None = None, seed=(0, 0)) -> np.ndarray:
+    """Futures of one clip.
+
+    Args:
+      model: from `connect`.
+      frames: uint8 [T, H, W, C] of the model's size, all of them context.
+      n_future, n_samples: frames and samples wanted; None: as exported.
+      seed: two int32 numbers; the same seed gives the same futures.
+
+    Returns: uint8 [n_samples, n_future, H, W, C].
+    Raises: `ValueError` for frames of another kind, `RequestError` (a ValueError) for what the model refuses.
+    """
+    frames = np.asarray(frames)
+    size = model.inputs[DEFAULT]["frames"].shape[2:]
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[1:] != size:
+        raise ValueError(
+            f"frames must be uint8 [time, {size[0]}, {size[1]}, {size[2]}] for this model, got {frames.dtype} of shape "
+            f"{frames.shape}."
+        )
+    inputs = {"frames": frames[None], "seed": np.asarray(seed, np.int32).reshape(1, -1)}
+    if n_future is None and n_samples is None:
+        return model.call(DEFAULT, inputs)["frames"][0]
+    lengths = default_lengths(model)
+    counts = {"n_future": n_future or lengths.n_future, "n_samples": n_samples or lengths.n_samples}
+    return model.call(GENERATE, inputs | {key: np.int32(value) for key, value in counts.items()})["frames"][0]
+
+
+def _spec(tensor_spec) -> Spec:
+    return Spec(np.dtype(tensor_spec.dtype.as_numpy_dtype), tuple(tensor_spec.shape))
+
+
+def _version_folder(path: pathlib.Path, version: int | None) -> pathlib.Path:
+    found = {int(p.name): p for p in path.iterdir() if p.name.isdecimal() and p.is_dir()} if path.is_dir() else {}
+    if not found or (version is not None and version not in found):
+        wanted = "a version" if version is None else f"version {version}"
+        raise ValueError(f"{path} holds no SavedModel: expected {wanted} in a folder named by its number (svg-tf export).")
+    folder = found[max(found) if version is None else version]
+    if not (folder / "saved_model.pb").is_file():
+        raise ValueError(f"{folder} holds no SavedModel: it has no saved_model.pb.")
+    return folder

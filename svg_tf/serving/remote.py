@@ -1,0 +1,236 @@
+"""TensorFlow Serving's two network APIs behind one face (prediction_service.proto; tensorflow.org/tfx/serving/api_rest).
+
+Requests to a server that is UNAVAILABLE are repeated with growing pauses, by gRPC's retry policy and by urllib3.
+"""
+
+import ipaddress
+import json
+import re
+from typing import NamedTuple
+
+import numpy as np
+
+MAX_MESSAGE = 1 << 30  # bytes of an answer
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 3.0  # seconds between repetitions, doubling
+_HTTP_CODES = {400: "INVALID_ARGUMENT", 404: "NOT_FOUND", 412: "FAILED_PRECONDITION", 429: "RESOURCE_EXHAUSTED",
+               501: "UNIMPLEMENTED", 503: "UNAVAILABLE", 504: "DEADLINE_EXCEEDED"}  # fmt: skip
+_HINTS = {
+    "input tensors must have at least one dimension": "This server batches requests (--enable_batching), and can then take no "
+    "scalars: leave n_future and n_samples out, or start it without batching.",
+    "from different tasks have different shapes": "This server batches requests, and clips of different lengths met in one "
+    "batch: send clips of one length, or start it without batching.",
+}
+
+
+class RequestError(ValueError):
+    """A request that the model or the server did not answer; `code` is gRPC's name of the reason."""
+
+    def __init__(self, code: str, message: str):
+        hint = next((text for part, text in _HINTS.items() if part in message), "")
+        super().__init__(f"{code}: {message}" + (f" {hint}" if hint else ""))
+        self.code = code
+
+
+class Spec(NamedTuple):
+    """A tensor of a signature; None in the shape: any size."""
+
+    dtype: np.dtype
+    shape: tuple
+
+
+class Model:
+    """A model with signatures. inputs, outputs: {signature: {key: Spec}}. Subclasses give `_call`."""
+
+    inputs: dict[str, dict[str, Spec]]
+    outputs: dict[str, dict[str, Spec]]
+
+    def call(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Arrays in, arrays out. Raises `ValueError` for an unknown signature or other keys or dtypes than it has,
+        `RequestError` for what the model refuses, a server that does not answer in time, or an answer of the wrong kind."""
+        if signature not in self.inputs:
+            raise ValueError(f"The model has the signatures {sorted(self.inputs)}, not {signature!r}.")
+        specs = self.inputs[signature]
+        if set(inputs) != set(specs):
+            raise ValueError(f"Signature {signature!r} takes the inputs {sorted(specs)}, got {sorted(inputs)}.")
+        arrays = {key: np.asarray(value) for key, value in inputs.items()}
+        for key, array in arrays.items():
+            if array.dtype != specs[key].dtype:
+                raise ValueError(f"Input {key!r} of {signature!r} must be {specs[key].dtype}, got {array.dtype}.")
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise ValueError(f"Input {key!r} of {signature!r} must be finite.")
+        return self._call(signature, arrays)
+
+    def _call(self, signature, arrays) -> dict[str, np.ndarray]:
+        raise ValueError(f"{type(self).__name__} cannot be called.")
+
+    def close(self) -> None:
+        """Frees connections."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class GrpcModel(Model):
+    """A model on a server's gRPC port."""
+
+    def __init__(self, url, name: str, version: int | None, timeout: float, retries: int):
+        from svg_tf.serving.warmup import require_serving_api
+
+        require_serving_api()
+        import grpc
+        import tensorflow as tf
+        from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc
+
+        self._grpc, self._tf, self._predict_pb2 = grpc, tf, predict_pb2
+        self.name, self._version, self._timeout, self._address = name, version, timeout, url.netloc
+        policy = {"maxAttempts": retries + 1, "initialBackoff": f"{FIRST_PAUSE}s", "maxBackoff": f"{LONGEST_PAUSE}s",
+                  "backoffMultiplier": 2, "retryableStatusCodes": ["UNAVAILABLE"]}  # fmt: skip
+        service = {"methodConfig": [{"name": [{}]} | ({"retryPolicy": policy} if retries else {})]}
+        options = [
+            ("grpc.max_receive_message_length", MAX_MESSAGE),
+            ("grpc.max_send_message_length", MAX_MESSAGE),
+            ("grpc.service_config", json.dumps(service)),
+            ("grpc.enable_http_proxy", 0 if is_loopback(url.hostname) else 1),
+        ]
+        self._channel = grpc.insecure_channel(url.netloc, options=options)
+        self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
+        request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
+        self._address_model(request.model_spec)
+        try:
+            answer = self._send(self._stub.GetModelMetadata, request)
+            definitions = get_model_metadata_pb2.SignatureDefMap()
+            if not answer.metadata["signature_def"].Unpack(definitions):
+                raise RequestError("INTERNAL", f"{self._address} sent metadata of another kind.")
+        except BaseException:
+            self.close()
+            raise
+        self.inputs, self.outputs = {}, {}
+        for key, definition in definitions.signature_def.items():
+            for specs, infos in ((self.inputs, definition.inputs), (self.outputs, definition.outputs)):
+                specs[key] = {k: _spec(tf, info.dtype, info.tensor_shape) for k, info in infos.items()}
+
+    def _address_model(self, spec) -> None:
+        spec.name = self.name
+        if self._version is not None:
+            spec.version.value = self._version
+
+    def _send(self, method, request):
+        try:
+            return method(request, timeout=self._timeout)
+        except self._grpc.RpcError as error:
+            raise RequestError(error.code().name, f"{self._address}: {one_line(error.details() or '')}") from error
+
+    def _call(self, signature, arrays):
+        request = self._predict_pb2.PredictRequest()
+        self._address_model(request.model_spec)
+        request.model_spec.signature_name = signature
+        for key, array in arrays.items():
+            request.inputs[key].CopyFrom(self._tf.make_tensor_proto(array))
+        answer = self._send(self._stub.Predict, request)
+        return {key: self._tf.make_ndarray(value) for key, value in answer.outputs.items()}
+
+    def close(self):
+        self._channel.close()
+
+
+class RestModel(Model):
+    """A model on a server's REST port. Requests and answers are JSON in the column format ("inputs", "outputs")."""
+
+    def __init__(self, url, name: str, version: int | None, timeout: float, retries: int):
+        try:
+            import requests
+        except ImportError as error:
+            raise ValueError('The REST client needs requests: pip install "svg_tf[serving]".') from error
+        import tensorflow as tf
+
+        self._requests, self.name, self._timeout = requests, name, timeout
+        self._session = requests.Session()
+        self._session.trust_env = not is_loopback(url.hostname)  # no proxy between this machine and itself
+        repeat = requests.adapters.Retry(
+            total=retries, backoff_factor=FIRST_PAUSE, backoff_max=LONGEST_PAUSE, status_forcelist=[503], allowed_methods=None,
+            raise_on_status=False, redirect=0,
+        )  # fmt: skip
+        self._session.mount(f"{url.scheme}://", requests.adapters.HTTPAdapter(max_retries=repeat))
+        root = f"{url.scheme}://{url.netloc}{url.path.rstrip('/')}"
+        self._address = f"{root}/v1/models/{name}" + ("" if version is None else f"/versions/{version}")
+        try:
+            metadata = self._send("GET", f"{self._address}/metadata")
+            definitions = metadata["metadata"]["signature_def"]["signature_def"]
+            self.inputs, self.outputs = (
+                {key: {k: _json_spec(tf, i) for k, i in d[side].items()} for key, d in definitions.items() if d.get(side)}
+                for side in ("inputs", "outputs")
+            )
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            self.close()
+            if isinstance(error, RequestError):
+                raise
+            raise RequestError("INTERNAL", f"{self._address} sent metadata of another kind ({error}).") from error
+
+    def _send(self, method: str, address: str, body: str | None = None):
+        headers = {"Content-Type": "application/json"}
+        try:
+            answer = self._session.request(
+                method, address, data=body, headers=headers, timeout=self._timeout, stream=True, allow_redirects=False
+            )
+            with answer:
+                content = bytearray()
+                for part in answer.iter_content(1 << 20):
+                    content += part
+                    if len(content) > MAX_MESSAGE:
+                        raise RequestError("RESOURCE_EXHAUSTED", f"{address}: an answer of more than {MAX_MESSAGE} bytes.")
+        except self._requests.exceptions.Timeout as error:
+            raise RequestError("DEADLINE_EXCEEDED", f"{address}: no answer within {self._timeout:g} s.") from error
+        except self._requests.exceptions.RequestException as error:
+            raise RequestError("UNAVAILABLE", f"{address}: {one_line(str(error))}") from error
+        try:
+            value = json.loads(content)
+        except ValueError:
+            value = {"error": f"an answer that is not JSON (HTTP {answer.status_code})"}
+        if answer.status_code != 200 or not isinstance(value, dict) or "error" in value:
+            message = str(value.get("error", "")) if isinstance(value, dict) else ""
+            raise RequestError(_HTTP_CODES.get(answer.status_code, "UNKNOWN"), f"{address}: {one_line(message)}")
+        return value
+
+    def _call(self, signature, arrays):
+        body = {"signature_name": signature, "inputs": {key: array.tolist() for key, array in arrays.items()}}
+        answer = self._send("POST", f"{self._address}:predict", json.dumps(body, allow_nan=False))
+        specs = self.outputs[signature]
+        try:
+            outputs = answer["outputs"]
+            if len(specs) == 1:  # a single output comes without its name
+                outputs = {next(iter(specs)): outputs}
+            return {key: np.asarray(outputs[key], spec.dtype) for key, spec in specs.items()}
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise RequestError("INTERNAL", f"{self._address}: outputs of another kind ({error}).") from error
+
+    def close(self):
+        self._session.close()
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def one_line(message: str) -> str:
+    """An error's text without the graph's node names, at most 500 characters."""
+    text = re.sub(r"\s*\[\[\{\{.*", "", message, flags=re.DOTALL)
+    _, found, asserted = text.partition("assertion failed: [")
+    if found:  # "assertion failed: [what was expected; got] [value]" -> "what was expected; got [value]"
+        text = asserted.replace("] [", " [", 1).replace("\\'", "'")
+    return " ".join(text.split())[:500]
+
+
+def _spec(tf, dtype: int, shape) -> Spec:
+    dims = tuple(None if d.size < 0 else d.size for d in shape.dim)
+    return Spec(np.dtype(tf.as_dtype(dtype).as_numpy_dtype), dims)
+
+
+def _json_spec(tf, info: dict) -> Spec:
+    dims = tuple(None if int(d["size"]) < 0 else int(d["size"]) for d in info["tensor_shape"].get("dim", []))
+    return Spec(np.dtype(tf.as_dtype(info["dtype"].removeprefix("DT_").lower()).as_numpy_dtype), dims)
