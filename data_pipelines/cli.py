@@ -1,6 +1,8 @@
 """`svg-data`: build, list, describe, stats, schema, validate."""
 
 import abc
+import contextlib
+import io
 import logging
 import os
 import pathlib
@@ -59,12 +61,13 @@ class _Build(abc.ABC):
         tfds.disable_progress_bar()  # ours knows the number of clips
         with _Progress() as progress:
             builder.on_progress = progress
-            path = base.build(
-                builder,
-                beam_runner=self.runner or None,
-                beam_options=[f"--{option.lstrip('-')}" for option in self.beam_options],
-                overwrite=self.overwrite,
-            )
+            with contextlib.redirect_stdout(io.StringIO()):  # TFDS's own messages speak of downloads
+                path = base.build(
+                    builder,
+                    beam_runner=self.runner or None,
+                    beam_options=[f"--{option.lstrip('-')}" for option in self.beam_options],
+                    overwrite=self.overwrite,
+                )
         for note in builder.notes:
             print(note)
         name = pathlib.Path(path).parent.relative_to(builder.data_dir_root).as_posix()

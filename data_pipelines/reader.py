@@ -1,26 +1,24 @@
 """Records → windows → batches.
 
-Every position of the endless stream of windows is a pure function of (seed, position): which epoch, which record, which
-window. The data set is a range of positions mapped to windows, so that it can begin anywhere (`start_batch`) without reading
-what came before, every worker takes its own positions, and the order is a full permutation of the split in each epoch
-without a shuffle buffer. A record is read by one seek (`record_index`), and only the chunks that the window touches are
-inflated. Nothing is cached: the split may be larger than memory. Each window comes from its own read of a record; two windows
-of one record meet in an epoch only with windows_per_clip > 1, and then at independent places of the permutation.
+Every position of the endless stream of windows is a pure function of (seed, position) (`window_order`), so that the data set
+can begin anywhere (`start_batch`), every worker takes its own positions, and each epoch is a full permutation of the split.
+A window is one read of its clip's record at a known place (`record_index`), with its checksum verified; of that only the
+chunks that the window touches are inflated. Nothing is cached: the split may be larger than memory. Two windows of one record
+meet in an epoch only with windows_per_clip > 1, and then at independent places of the permutation.
 
-Reading uses a Python function inside tf.data (`tf.numpy_function`): the data set runs in the process that made it, and
-the files must be on a mounted file system.
+The whole pipeline is TensorFlow's own: no Python runs while it reads.
 """
 
 import logging
 import os
-import threading
-from typing import Any
+import re
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from data_pipelines import catalogue, clip_storage, record_index, transform
+from data_pipelines.window_order import WindowOrder, fixed_starts
 
 _LOG = logging.getLogger(__name__)
 _FRAME_STATES = ("positions", "velocities", "collisions")
@@ -28,78 +26,33 @@ _CLIP_STATES = ("digit_ids",)
 _OPTIONS = ("windows_per_clip", "random_windows")
 
 
-class _Order:
-    """Position in the stream → (record, uniform number for the window's start, number of the window in its clip).
-
-    Uses the raw Philox stream, which NumPy keeps bit for bit, keyed by (seed, epoch).
-    """
-
-    def __init__(self, num_records: int, *, seed: int, shuffle: bool, windows_per_clip: int, random_windows: int):
-        self._num_records, self._seed, self._shuffle = num_records, seed, shuffle
-        self._per_clip, self._random_windows = windows_per_clip, random_windows
-        self.length = random_windows or num_records * windows_per_clip
-        self._epochs: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        self._lock = threading.Lock()
-
-    def _epoch(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        with self._lock:
-            if epoch not in self._epochs:
-                raw = np.random.Philox(key=np.array([self._seed, epoch], np.uint64)).random_raw(2 * self.length)
-                keys, starts = raw[: self.length], raw[self.length :]
-                if self._random_windows:
-                    order = (keys % np.uint64(self._num_records)).astype(np.int64) * self._per_clip
-                else:
-                    order = np.argsort(keys, kind="stable")
-                for old in [known for known in self._epochs if known < epoch - 1]:
-                    del self._epochs[old]
-                self._epochs[epoch] = order, starts
-            return self._epochs[epoch]
-
-    def __call__(self, position: int) -> tuple[int, int | None, int]:
-        epoch, place = divmod(position, self.length)
-        if not (self._shuffle or self._random_windows):
-            return place // self._per_clip, None, place % self._per_clip
-        order, starts = self._epoch(epoch)
-        entry = int(order[place])
-        return entry // self._per_clip, int(starts[place if self._random_windows else entry]), entry % self._per_clip
-
-
 class _Records:
-    """Reads whole records by seeking. Thread-safe; opens each shard once."""
+    """Reads single records at known places, as TensorFlow operations."""
 
     def __init__(self, index: record_index.RecordIndex):
-        self._index = index
-        self._files: dict[int, Any] = {}
-        self._lock = threading.Lock()
+        self._paths = tf.constant(index.paths)
+        self._shard, self._offset = tf.constant(index.shard), tf.constant(index.offset)
+        self._first_chunk = tf.constant(index.first_chunk)
+        self._chunks = tf.constant(np.stack([index.chunk_offset, index.chunk_size], axis=1), tf.int32)
 
-    def _read(self, record: int, offset: int, size: int) -> bytes:
-        shard = int(self._index.shard[record])
-        with self._lock:
-            file = self._files.get(shard)
-            if file is None:
-                file = self._files[shard] = open(self._index.paths[shard], "rb", buffering=0)  # noqa: SIM115 (kept open)
-        data = os.pread(file.fileno(), size, offset)
-        if len(data) != size:
-            raise ValueError(f"{self._index.paths[shard]} has become shorter while it was being read; build the data set again.")
-        return data
+    def record(self, record: tf.Tensor) -> tf.Tensor:
+        """The serialised `tf.train.Example`, a string. Its checksum is verified: a damaged one raises DataLossError."""
+        shard = self._shard[record]
+        # tf.data.TFRecordDataset does not offer the operation's byte_offsets. No buffer: what is read is what is used.
+        variant = tf.raw_ops.TFRecordDatasetV2(
+            filenames=self._paths[shard, None],
+            compression_type="",
+            buffer_size=0,
+            byte_offsets=self._offset[record, None],
+        )
+        dataset = tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
+        return dataset.take(1).get_single_element()
 
-    def record(self, record: int) -> bytes:
-        """The serialised `tf.train.Example`."""
-        return self._read(record, int(self._index.offset[record]), int(self._index.size[record]))
-
-    def chunks(self, record: int, first: int, last: int) -> np.ndarray:
-        """The zlib streams of chunks first to last (inclusive) of a record, object [n] of bytes, by one read."""
-        place = slice(int(self._index.first_chunk[record]) + first, int(self._index.first_chunk[record]) + last + 1)
-        offsets, sizes = self._index.chunk_offset[place].tolist(), self._index.chunk_size[place].tolist()
-        data = self._read(record, offsets[0], offsets[-1] + sizes[-1] - offsets[0])
-        parts = [data[offset - offsets[0] : offset - offsets[0] + size] for offset, size in zip(offsets, sizes, strict=True)]
-        return np.array(parts, dtype=object)
-
-
-def evenly_spaced_start(last_start: int, number: int, of: int) -> int:
-    """First frame of fixed window `number` of `of`, the last of which may start at `last_start`: the clip's first window
-    where there is one, else from the first to the last possible."""
-    return 0 if of == 1 else round(number * last_start / (of - 1))
+    def chunks(self, serialized: tf.Tensor, record: tf.Tensor, first: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
+        """The zlib streams of chunks first to last (inclusive) of a serialised record, string [n]."""
+        place = self._first_chunk[record]
+        offsets, sizes = tf.unstack(self._chunks[place + first : place + last + 1], axis=1)
+        return tf.strings.substr(serialized, offsets, sizes)
 
 
 def load_records(
@@ -161,27 +114,22 @@ def load_records(
     span = (seq_len - 1) * frame_stride + 1
     paths = [os.fspath(path) for path in builder.info.splits[split].filepaths]
     index = _long_enough(record_index.load(entry.path, split, paths), span, f"{entry.name} ({split})")
-    order = _Order(len(index), seed=seed, shuffle=shuffle, windows_per_clip=windows_per_clip, random_windows=random_windows)
+    order = WindowOrder(len(index), seed, bool(shuffle), windows_per_clip, random_windows)
     records = _Records(index)
-    last_starts = index.num_frames - span
+    last_starts = tf.constant(index.num_frames - span)
+    scope = re.sub(r"[^A-Za-z0-9_.]", "_", f"{entry.name}_{split}")  # an error of a damaged shard shows it
 
-    def read(position):
-        record, uniform, number = order(int(position))
-        last = int(last_starts[record])
-        start = evenly_spaced_start(last, number, windows_per_clip) if uniform is None else uniform % (last + 1)
-        chunks = records.chunks(record, start // shape[-1], (start + span - 1) // shape[-1])
-        serialized = records.record(record) if states else b""
-        return chunks, np.int64(start), np.array(serialized, dtype=object)
-
-    def window(position):
-        chunks, start, serialized = tf.numpy_function(read, [position], [tf.string, tf.int64, tf.string], stateful=False)
-        chunks.set_shape([None])
-        start.set_shape([])
-        serialized.set_shape([])
-        frames = clip_storage.inflate_window(chunks, start % shape[-1], span, shape)
+    def window(record, number, bits):
+        last = last_starts[record]
+        start = bits % (last + 1) if order.random_starts else fixed_starts(last, number, windows_per_clip)
+        with tf.name_scope(scope):
+            serialized = records.record(record)
+            chunks = records.chunks(serialized, record, start // shape[-1], (start + span - 1) // shape[-1])
+            frames = clip_storage.inflate_window(chunks, start % shape[-1], span, shape)
         result = {"frames": tf.ensure_shape(frames[::frame_stride], [seq_len, *shape[:-1]])}
         if states:
-            example = features.deserialize_example(serialized, decoders={"frame_chunks": tfds.decode.SkipDecoding()})
+            skip = {"frame_chunks": tfds.decode.SkipDecoding()}
+            example = features.deserialize_example(serialized, decoders=skip)
         for state in states:
             values = example[state]
             if state in _FRAME_STATES:
@@ -189,11 +137,11 @@ def load_records(
             result[state] = values
         return result
 
-    stop = np.iinfo(np.int64).max if repeat else order.length
-    if not repeat and drop_remainder:
-        stop = order.length // batch_size * batch_size
-    first = min(start_batch * batch_size + index_of, stop)
-    dataset = tf.data.Dataset.range(first, stop, count).map(window, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    first, windows = start_batch * batch_size + index_of, None
+    if not repeat:
+        stop = order.length // batch_size * batch_size if drop_remainder else order.length
+        windows = len(range(first, stop, count))
+    dataset = order.dataset(first, count, windows).map(window, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     dataset = dataset.batch(batch_size // count, drop_remainder=repeat or drop_remainder)
     dataset = dataset.map(
         lambda batch: batch | {"frames": transform.to_float(batch["frames"])},
@@ -216,7 +164,7 @@ def _checked(seq_len, batch_size, frame_stride, start_batch, seed, shard, window
         "random_windows": (random_windows, 0),
     }
     for option, (value, least) in limits.items():
-        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or not least <= value < 2**63:
             raise ValueError(f"{option} must be an integer of at least {least}, got {value!r}.")
     index, count = shard
     if not 0 <= index < count:
@@ -233,7 +181,10 @@ def _existing_split(name: str, builder: tfds.core.DatasetBuilder, split: str) ->
     if split == "validation" and "test" in splits:
         _LOG.warning("%s has no validation split; its test split is read instead.", name)
         return "test"
-    raise ValueError(f"{name} has no split {split!r}; splits: {', '.join(splits)}.")
+    raise ValueError(
+        f"{name} has no split {split!r}; splits: {', '.join(splits)}. For your own videos: put some into a folder called "
+        "'test' beside 'train', or build with a larger --test-percent."
+    )
 
 
 def _long_enough(index: record_index.RecordIndex, span: int, what: str) -> record_index.RecordIndex:
@@ -247,6 +198,3 @@ def _long_enough(index: record_index.RecordIndex, span: int, what: str) -> recor
             "%s: %d of %d clips are shorter than the window of %d frames and are skipped.", what, short, len(index), span
         )
     return index.select(keep) if short else index
-
-
-decode_clip = clip_storage.decode_clip

@@ -1,25 +1,24 @@
 """Where each record of a split lies, and each chunk of frames in it: shard, byte offset, size, frames.
 
-With the index a reader seeks to any chunk, so that what a window does not need is not even read; a full permutation per epoch
-needs no shuffle buffer, and a run that was killed continues at its exact position without reading what came before. It is
-derived data: written beside the shards when a data set is built, and made again by one pass over the shards where it is
-absent or does not match them.
+With the index a reader goes straight to any record and any chunk, so that what a window does not need is not inflated; a full
+permutation per epoch needs no shuffle buffer, and a run that was killed continues at its exact position without reading what
+came before. It is derived data: written beside the shards when a data set is built, and made again by one pass over the shards
+where it is absent or does not match them.
 """
 
 import contextlib
 import dataclasses
 import os
 import pathlib
-import struct
 import tempfile
 import zipfile
 
 import numpy as np
 import tensorflow as tf
 
-_HEADER = struct.Struct("<QI")  # TFRecord framing: length of the data, masked CRC of the length; then the data and its CRC
-_FOOTER_BYTES = 4
-MAX_RECORD_BYTES = 1 << 30
+_HEADER_BYTES, _FOOTER_BYTES = 12, 4
+"""TFRecord framing: length of the data and checksum of the length before the data, checksum of the data behind it."""
+_VERSION = 2
 _BY_RECORD = ("shard", "offset", "size", "num_frames", "first_chunk")
 _COLUMNS = (*_BY_RECORD, "chunk_offset", "chunk_size")
 
@@ -33,14 +32,14 @@ class RecordIndex:
     shard: np.ndarray
     """Position in `paths`."""
     offset: np.ndarray
-    """Byte offset of the record's data (after its header)."""
+    """Byte offset of the record in its shard."""
     size: np.ndarray
     """Bytes of the record's data."""
     num_frames: np.ndarray
     first_chunk: np.ndarray
     """Position of the record's first chunk in the two arrays below; the others follow it."""
     chunk_offset: np.ndarray
-    """Byte offset of each chunk's zlib stream in its shard, int64 [number of chunks of all records]."""
+    """Byte offset of each chunk's zlib stream in its record's data, int64 [number of chunks of all records]."""
     chunk_size: np.ndarray
 
     def __len__(self) -> int:
@@ -53,37 +52,35 @@ class RecordIndex:
 
 
 def _scan_shard(path: str, shard: int, columns: dict[str, list[int]]) -> None:
-    end = os.path.getsize(path)
     position = 0
-    with open(path, "rb") as file:
-        while position < end:
-            header = file.read(_HEADER.size)
-            size = _HEADER.unpack(header)[0] if len(header) == _HEADER.size else -1
-            stop = position + _HEADER.size + size + _FOOTER_BYTES
-            if not 0 <= size <= MAX_RECORD_BYTES or stop > end:
-                raise ValueError(
-                    f"{path} is damaged at byte {position} (expected a whole TFRecord, found a size of {size} with "
-                    f"{end - position} bytes left). Build the data set again, or copy it again from where it came."
-                )
-            data, offset = file.read(size), position + _HEADER.size
-            try:
-                feature = tf.train.Example.FromString(data).features.feature
-                frames, chunks = feature["num_frames"].int64_list.value[0], feature["frame_chunks"].bytes_list.value
-            except Exception as error:  # protobuf's error classes differ between its implementations
-                raise ValueError(
-                    f"{path}: the record at byte {position} is not a clip ({type(error).__name__}). Build the data set again."
-                ) from error
-            place = 0
-            first_chunk = len(columns["chunk_offset"])
-            for chunk in chunks:
-                place = data.index(chunk, place)  # the serialised values lie in the record as they are, in order
-                columns["chunk_offset"].append(offset + place)
-                columns["chunk_size"].append(len(chunk))
-                place += len(chunk)
-            for name, value in zip(_BY_RECORD, (shard, offset, size, frames, first_chunk), strict=True):
-                columns[name].append(value)
-            file.seek(_FOOTER_BYTES, os.SEEK_CUR)
-            position = stop
+    records = iter(tf.data.TFRecordDataset(path))
+    while True:
+        try:
+            data = next(records).numpy()
+        except StopIteration:
+            break
+        except tf.errors.OpError as error:
+            raise ValueError(
+                f"{path} is damaged at byte {position} ({error.message}). Build the data set again, or copy it again from where "
+                "it came."
+            ) from error
+        try:
+            feature = tf.train.Example.FromString(data).features.feature
+            frames, chunks = feature["num_frames"].int64_list.value[0], feature["frame_chunks"].bytes_list.value
+        except Exception as error:  # protobuf's error classes differ between its implementations
+            raise ValueError(
+                f"{path}: the record at byte {position} is not a clip ({type(error).__name__}). Build the data set again."
+            ) from error
+        place = 0
+        first_chunk = len(columns["chunk_offset"])
+        for chunk in chunks:
+            place = data.index(chunk, place)  # the serialised values lie in the record as they are, in order
+            columns["chunk_offset"].append(place)
+            columns["chunk_size"].append(len(chunk))
+            place += len(chunk)
+        for name, value in zip(_BY_RECORD, (shard, position, len(data), frames, first_chunk), strict=True):
+            columns[name].append(value)
+        position += _HEADER_BYTES + len(data) + _FOOTER_BYTES
 
 
 def build(paths: list[str]) -> RecordIndex:
@@ -105,7 +102,7 @@ def save(index: RecordIndex, directory: str, split: str) -> None:
     handle, temporary = tempfile.mkstemp(dir=directory, suffix=".npz")
     try:
         with os.fdopen(handle, "wb") as file:
-            np.savez(file, bytes=sizes, **{name: getattr(index, name) for name in _COLUMNS})
+            np.savez(file, version=_VERSION, bytes=sizes, **{name: getattr(index, name) for name in _COLUMNS})
         os.chmod(temporary, 0o644)
         os.replace(temporary, target)
     except BaseException:
@@ -125,7 +122,8 @@ def load(directory: str, split: str, paths: list[str]) -> RecordIndex:
     try:
         with np.load(_file(directory, split), allow_pickle=False) as stored:
             columns = {name: stored[name].astype(np.int64) for name in _COLUMNS}
-            if stored["bytes"].tolist() == sizes and len({len(columns[name]) for name in _BY_RECORD}) == 1:
+            known = stored["version"].tolist() == _VERSION and stored["bytes"].tolist() == sizes
+            if known and len({len(columns[name]) for name in _BY_RECORD}) == 1:
                 return RecordIndex(tuple(paths), *columns.values())
     except (OSError, KeyError, ValueError, zipfile.BadZipFile):
         pass  # absent or unreadable: derived data, made again below

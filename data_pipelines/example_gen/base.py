@@ -105,7 +105,9 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         plan = self.plan()
         self.notes = list(plan.notes)
         splits = {split: jobs for split, jobs in plan.jobs.items() if jobs}
-        self.notes += [f"split {split!r} is empty in this source and is left out" for split in plan.jobs if split not in splits]
+        self.notes += [
+            f"split {split!r} has no clip in this source and is left out" for split in plan.jobs if split not in splits
+        ]
         if not splits:
             raise ValueError(f"Nothing to build from {self.options.source!r}: the source holds no clip of {self.name}.")
         if self._runner:

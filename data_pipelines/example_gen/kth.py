@@ -21,6 +21,8 @@ ACTIONS = ("boxing", "handclapping", "handwaving", "jogging", "running", "walkin
 TRAIN_PERSONS = range(1, 21)
 TEST_PERSONS = range(21, 26)
 SEQUENCES_FILE = "00sequences.txt"
+MAX_CLIP_BYTES = 1 << 28
+"""A clip is decoded whole before its ranges are cut; this bounds the memory (65,536 frames at 64 px)."""
 
 _CLIP = re.compile(r"(person(\d\d)_([a-z]+)_(d[1-4]))")
 _AVI = re.compile(_CLIP.pattern + r"(_uncomp)?\.avi", re.IGNORECASE)
@@ -117,7 +119,7 @@ class KthJob:
 def read_kth_clip(job: KthJob) -> Iterator[tuple[str, dict]]:
     """Decodes one clip and yields an example for each range. Raises `ClipError` before the first example, or not at all."""
     size = (job.size, job.size)
-    limits = {"max_frames": job.max_frames, "max_pixels": job.max_pixels}
+    limits = {"max_frames": min(job.max_frames, MAX_CLIP_BYTES // job.size**2), "max_pixels": job.max_pixels}
     frames = np.stack(list(read_video(job.path, size, 1, fit="squash", fps=None, **limits)))
     ranges = ((1, len(frames)),) if job.ranges is None else job.ranges
     for first, last in ranges:

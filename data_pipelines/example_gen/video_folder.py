@@ -28,6 +28,7 @@ from data_pipelines.example_gen.video_decoding import (
 )
 
 SPLITS = ("train", "validation", "test")
+MAX_SEGMENT_BYTES = 1 << 28
 
 
 @dataclasses.dataclass
@@ -53,6 +54,11 @@ class VideoFolderConfig(tfds.core.BuilderConfig):
         _require(self.fit in ("crop", "squash"), f"fit must be 'crop' or 'squash', got {self.fit!r}.")
         _require(0 <= self.test_percent <= 100, f"test_percent must be between 0 and 100, got {self.test_percent}.")
         _require(2 <= self.segment_frames <= 10_000, f"segment_frames must be between 2 and 10000, got {self.segment_frames}.")
+        _require(
+            self.segment_frames * self.size**2 * self.channels <= MAX_SEGMENT_BYTES,
+            f"A record of {self.segment_frames} frames of {self.size}x{self.size}x{self.channels} has more than "
+            f"{MAX_SEGMENT_BYTES} bytes; take a smaller segment_frames.",
+        )
         _require(
             re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", self.name) is not None,
             f"The data set's name must be letters, digits, '_' and '-' (at most 64), got {self.name!r}.",
