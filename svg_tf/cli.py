@@ -1,4 +1,4 @@
-"""`svg-tf`: presets, train, generate; evaluate, compare and figures are in `cli_evaluation`."""
+"""`svg-tf`: presets, train, generate; evaluate, compare and figures are in `cli_evaluation`, export and predict in `cli_serving`."""
 
 import logging
 import os
@@ -11,6 +11,7 @@ import tyro
 
 from svg_tf import config, presets
 from svg_tf.cli_evaluation import Compare, Evaluate, Figures
+from svg_tf.cli_serving import Export, Predict
 
 EXIT_PREEMPTED = 75  # "temporary failure; the user is invited to retry" (sysexits.h)
 
@@ -90,7 +91,8 @@ def _train(arguments: list[str]) -> int:
     return tyro.cli(train, prog=f"svg-tf train {name}", args=arguments[1:])
 
 
-COMMANDS = {"presets": Presets, "generate": Generate, "evaluate": Evaluate, "compare": Compare, "figures": Figures}
+COMMANDS = {"presets": Presets, "generate": Generate, "evaluate": Evaluate, "compare": Compare, "figures": Figures,
+            "export": Export, "predict": Predict}  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:

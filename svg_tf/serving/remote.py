@@ -149,9 +149,10 @@ class RestModel(Model):
         self._requests, self.name, self._timeout = requests, name, timeout
         self._session = requests.Session()
         self._session.trust_env = not is_loopback(url.hostname)  # no proxy between this machine and itself
+        # Answers that do not come in time are not asked for again (read=False); refused connections and 503 are.
         repeat = requests.adapters.Retry(
-            total=retries, backoff_factor=FIRST_PAUSE, backoff_max=LONGEST_PAUSE, status_forcelist=[503], allowed_methods=None,
-            raise_on_status=False, redirect=0,
+            total=retries, read=False, backoff_factor=FIRST_PAUSE, backoff_max=LONGEST_PAUSE, status_forcelist=[503],
+            allowed_methods=None, raise_on_status=False,
         )  # fmt: skip
         self._session.mount(f"{url.scheme}://", requests.adapters.HTTPAdapter(max_retries=repeat))
         root = f"{url.scheme}://{url.netloc}{url.path.rstrip('/')}"

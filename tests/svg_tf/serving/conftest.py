@@ -22,7 +22,7 @@ def randomise(model, seed=0):
     rng = np.random.default_rng(seed)
     for path, variable in checkpoints.named_variables(model).items():
         if path.endswith("kernel") and "cells" not in path:
-            variable.assign(variable * 10)
+            variable.assign(variable * (80 if path.startswith("frame_predictor") else 18))
         elif "moving" in path:
             variable.assign(rng.uniform(0.5, 1.5, variable.shape))
 

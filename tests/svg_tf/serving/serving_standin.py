@@ -113,7 +113,8 @@ def _handler(backend: Backend):
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(content)
+            with contextlib.suppress(ConnectionError):  # a client that has given up
+                self.wfile.write(content)
 
         def _metadata(self):
             spec = {"name": backend.name, "signature_name": "", "version": "1"}

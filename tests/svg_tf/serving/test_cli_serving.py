@@ -1,0 +1,96 @@
+"""`svg-tf export` and `svg-tf predict`."""
+
+import json
+
+import numpy as np
+import pytest
+import serving_standin
+from conftest import N_FUTURE, N_SAMPLES, NAME
+from PIL import Image
+
+from svg_tf import cli
+
+
+def predict(*arguments):
+    return cli.main(["predict", *map(str, arguments)])
+
+
+@pytest.fixture
+def clip(tmp_path, frames):
+    np.savez(tmp_path / "clip.npz", frames=frames[0])
+    return tmp_path / "clip.npz"
+
+
+def test_predict_from_disk(exported, clip, tmp_path, capsys):
+    out = tmp_path / "out.gif"
+    assert predict("--input", clip, "--model", exported.path, "--out", out) == 0
+    assert capsys.readouterr().out.strip() == str(out)
+    with Image.open(out) as picture:
+        assert picture.n_frames == 6 + N_FUTURE
+
+
+def test_predict_several_clips_equals_a_server(exported, clip, tmp_path):
+    save = tmp_path / "other.npz"
+    with np.load(clip) as file:
+        np.savez(save, frames=file["frames"][::-1])
+    common = ["--input", clip, save, "--n-past", 4, "--format", "npz", "--seed", 3]
+    assert predict(*common, "--model", exported.version, "--out", tmp_path / "local") == 0
+    with serving_standin.serve(exported.version, NAME) as (_, grpc_address, rest_address):
+        for address, out in ((grpc_address, "grpc"), (rest_address, "rest")):
+            assert predict(*common, "--url", address, "--name", NAME, "--out", tmp_path / out) == 0
+    for name in ("clip.npz", "other.npz"):
+        answers = []
+        for out in ("local", "grpc", "rest"):
+            with np.load(tmp_path / out / name) as file:
+                answers.append(file["futures"])
+                assert file["context"].shape == (4, 32, 32, 1)
+        assert answers[0].shape == (N_SAMPLES, N_FUTURE, 32, 32, 1)
+        np.testing.assert_array_equal(answers[0], answers[1])
+        np.testing.assert_array_equal(answers[0], answers[2])
+
+
+def test_wrong_arguments_are_one_line_on_stderr(exported, clip, tmp_path, capsys):
+    model, out = ["--model", exported.path], tmp_path / "out.gif"
+    for arguments, message in (
+        (["--input", "none.gif", "--out", out, *model], "--input none.gif does not exist"),
+        (["--input", clip, "--out", tmp_path / "out.avi", *model], "--out must be a .gif, .mp4 or .npz file"),
+        (["--input", clip, clip, "--out", out, *model], "2 clips need a folder"),
+        (["--input", clip, "--out", out, "--n-past", -1, *model], "--n-past must be in [0, 256]"),
+        (["--input", clip, "--out", out, "--fps", 0, *model], "--fps must be in [1, 50]"),
+        (["--input", clip, "--out", out, "--n-past", 1, *model], "time >= 2, 32, 32, 1]; got shape [1 1 32 32 1]"),
+        (["--input", clip, "--out", out, "--n-future", 31, *model], "n_future must be in [1, 30]; got [31]"),
+        (["--input", clip, "--out", out, "--model", tmp_path], "holds no SavedModel"),
+        (["--input", clip, "--out", out, "--url", "localhost:1"], "holds no SavedModel"),
+        (["--input", clip, "--out", out, "--url", "http://localhost:1", "--retries", 0], "UNAVAILABLE"),
+    ):
+        assert predict(*arguments) == 2, arguments
+        error = capsys.readouterr().err
+        assert error.startswith("svg-tf: ") and message in error, error
+        assert not out.exists()
+
+
+def test_export_refuses_before_it_writes(exported, tmp_path, capsys):
+    out = tmp_path / "saved_models" / "a"
+    (tmp_path / "file").write_text("")
+    for arguments, message in (
+        ([tmp_path / "none", "--out", out], "is not a run directory"),
+        ([exported.run, "--out", out, "--n-samples", 0], "--n-samples must be at least 1"),
+        ([exported.run, "--out", out, "--n-future", -1], "--n-future must not be negative"),
+        ([exported.run, "--out", tmp_path / "file"], "must be a folder"),
+        ([exported.run, "--out", tmp_path / "a b"], "A model's name must be"),
+        ([exported.run, "--out", out, "--evaluation", tmp_path], "holds no finished evaluation"),
+        ([exported.run, "--out", out, "--n-samples", 999], "beyond the limits of one request"),
+    ):
+        assert cli.main(["export", *map(str, arguments)]) == 2, arguments
+        assert message in capsys.readouterr().err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file"]
+
+
+def test_the_evaluation_of_other_weights_is_refused(exported, tmp_path, capsys):
+    report = {"format": 1, "weights_sha256": "0" * 64}
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    np.savez(tmp_path / "scores.npz", a=np.zeros(1))
+    arguments = ["export", str(exported.run), "--out", str(tmp_path / "a"), "--evaluation", str(tmp_path)]
+    assert cli.main(arguments) == 2
+    assert "is the evaluation of other weights" in capsys.readouterr().err
+    assert not (tmp_path / "a").exists()

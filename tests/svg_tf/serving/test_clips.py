@@ -1,0 +1,133 @@
+"""Clips in and futures out."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from svg_tf.serving import clips
+
+SIZE = (32, 32, 1)
+FRAMES = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 1), np.uint8)
+
+
+def save_gif(path, frames):
+    images = [Image.fromarray(f) for f in frames]
+    images[0].save(path, save_all=True, append_images=images[1:], duration=100)
+
+
+def test_npz_of_uint8_and_floats(tmp_path):
+    np.savez(tmp_path / "a.npz", frames=FRAMES)
+    np.testing.assert_array_equal(clips.read(tmp_path / "a.npz", SIZE), FRAMES)
+    np.testing.assert_array_equal(clips.read(tmp_path / "a.npz", SIZE, n_past=2), FRAMES[:2])
+    np.savez(tmp_path / "b.npz", frames=FRAMES.astype(np.float32) / 255)
+    np.testing.assert_array_equal(clips.read(tmp_path / "b.npz", SIZE), FRAMES)
+
+
+def test_gif_and_pictures(tmp_path):
+    grey = np.full((4, 40, 80), 0, np.uint8) + np.arange(4, dtype=np.uint8)[:, None, None] * 60
+    grey[:, :, :20] = 255  # the crop to a square leaves it out
+    save_gif(tmp_path / "a.gif", grey)
+    (tmp_path / "folder").mkdir()
+    for i, frame in enumerate(grey):
+        Image.fromarray(frame).save(tmp_path / "folder" / f"{i}.png")
+    for source in ("a.gif", "folder"):
+        read = clips.read(tmp_path / source, SIZE)
+        assert read.shape == (4, 32, 32, 1) and read.dtype == np.uint8
+        np.testing.assert_allclose(read[:, 16, 16, 0], [0, 60, 120, 180], atol=1)
+        assert abs(read[1].astype(int) - 60).max() <= 1
+        assert clips.read(tmp_path / source, SIZE, fit="squash")[1, 16, 2, 0] == 255
+    assert clips.read(tmp_path / "a.gif", (32, 32, 3)).shape == (4, 32, 32, 3)
+
+
+def test_video_written_and_read_again(tmp_path):
+    pytest.importorskip("av")
+    futures = FRAMES[None, :2].repeat(2, 0)
+    path = clips.write(tmp_path / "out.mp4", FRAMES, futures)
+    read = clips.read(path, (64, 64, 3))
+    assert read.shape == (8, 64, 64, 3)
+
+
+def test_outputs(tmp_path):
+    futures = FRAMES[None, :2].repeat(7, 0)
+    with Image.open(clips.write(tmp_path / "out.gif", FRAMES, futures, shown=2)) as picture:
+        height = picture.height
+        assert picture.n_frames == 8
+    with Image.open(clips.write(tmp_path / "all.gif", FRAMES, futures, shown=7)) as picture:
+        assert picture.height > 3 * height
+    with np.load(clips.write(tmp_path / "out.npz", FRAMES, futures), allow_pickle=False) as file:
+        np.testing.assert_array_equal(file["futures"], futures)
+        np.testing.assert_array_equal(file["context"], FRAMES)
+    with pytest.raises(ValueError, match="written as .gif, .mp4, .npz"):
+        clips.write(tmp_path / "out.avi", FRAMES, futures)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["all.gif", "out.gif", "out.npz"]
+
+
+def npz(**arrays):
+    stream = io.BytesIO()
+    np.savez(stream, **arrays)
+    return stream.getvalue()
+
+
+def pickled():
+    stream = io.BytesIO()
+    np.savez(stream, frames=np.array([{}], dtype=object))
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    "name, content, message",
+    [
+        ("a.npz", b"", "must be an .npz with 'frames' uint8"),
+        ("a.npz", b"text", "cannot be read"),
+        ("a.npz", npz(other=FRAMES), "cannot be read"),
+        ("a.npz", pickled(), "Object arrays cannot be loaded"),
+        ("a.npz", npz(frames=FRAMES[0]), r"got uint8 of shape \(32, 32, 1\)"),
+        ("a.npz", npz(frames=FRAMES[:, :16]), r"got uint8 of shape \(6, 16, 32, 1\)"),
+        ("a.npz", npz(frames=FRAMES[:0]), r"got uint8 of shape \(0, 32, 32, 1\)"),
+        ("a.npz", npz(frames=FRAMES.astype(int)), "got int64"),
+        ("a.npz", npz(frames=FRAMES.astype(np.uint16)), "got uint16"),
+        ("a.npz", npz(frames=FRAMES.astype(np.float32)), r"got values in \[0, 255\]"),
+        ("a.npz", npz(frames=np.full(FRAMES.shape, np.nan)), r"got values in \[nan"),
+        ("a.npz", npz(frames=FRAMES.repeat(50, 0)), "more than 256 frames.*--n-past"),
+        ("a.gif", b"", "not a GIF"),
+        ("a.gif", b"GIF89a and no more", "not a GIF"),
+        ("a.txt", b"text", "must be a folder of pictures or a file of the kinds"),
+        ("none.gif", None, "does not exist"),
+    ],
+)
+def test_bad_inputs(tmp_path, name, content, message):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        clips.read(tmp_path / name, SIZE)
+
+
+def test_an_array_that_unpacks_to_more_than_the_cap_is_not_unpacked(tmp_path, monkeypatch):
+    np.savez_compressed(tmp_path / "a.npz", frames=np.zeros_like(FRAMES))
+    monkeypatch.setattr(clips, "MAX_ARRAY_BYTES", 1000)
+    with pytest.raises(ValueError, match="at most 1000 are read"):
+        clips.read(tmp_path / "a.npz", SIZE)
+
+
+def test_too_short_empty_and_damaged(tmp_path):
+    np.savez(tmp_path / "a.npz", frames=FRAMES)
+    with pytest.raises(ValueError, match="has 6 frames; 7 were asked for"):
+        clips.read(tmp_path / "a.npz", SIZE, n_past=7)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="holds no frames"):
+        clips.read(tmp_path / "empty", SIZE)
+    with pytest.raises(ValueError, match="2 channels: .* must be an .npz"):
+        clips.read(tmp_path / "empty", (32, 32, 2))
+    pytest.importorskip("av")
+    (tmp_path / "a.mp4").write_bytes(b"not a video")
+    with pytest.raises(ValueError, match="not a video that can be decoded"):
+        clips.read(tmp_path / "a.mp4", SIZE)
+
+
+def test_real_videos(shared_data):
+    pytest.importorskip("av")
+    for path in sorted((shared_data / "video").iterdir())[:4]:
+        if path.suffix in (".mp4", ".gif"):
+            assert clips.read(path, (64, 64, 3), n_past=5).shape == (5, 64, 64, 3)
