@@ -1,4 +1,4 @@
-"""`svg-tf`: presets, train, generate; evaluate, compare and figures are in `cli_evaluation`, export and predict in `cli_serving`."""
+"""`svg-tf`: presets, train, generate; the other commands are in `cli_evaluation` and `cli_serving`."""
 
 import logging
 import os

@@ -27,7 +27,7 @@ def test_npz_of_uint8_and_floats(tmp_path):
 
 def test_gif_and_pictures(tmp_path):
     grey = np.full((4, 40, 80), 0, np.uint8) + np.arange(4, dtype=np.uint8)[:, None, None] * 60
-    grey[:, :, :20] = 255  # the crop to a square leaves it out
+    grey[:, :, :16] = 255  # the crop to a square leaves it out
     save_gif(tmp_path / "a.gif", grey)
     (tmp_path / "folder").mkdir()
     for i, frame in enumerate(grey):
