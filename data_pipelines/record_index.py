@@ -125,7 +125,7 @@ def load(directory: str, split: str, paths: list[str]) -> RecordIndex:
             known = stored["version"].tolist() == _VERSION and stored["bytes"].tolist() == sizes
             if known and len({len(columns[name]) for name in _BY_RECORD}) == 1:
                 return RecordIndex(tuple(paths), *columns.values())
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
         pass  # absent or unreadable: derived data, made again below
     index = build(paths)
     with contextlib.suppress(OSError):  # a read-only folder: the index then lives in memory only

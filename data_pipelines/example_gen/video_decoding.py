@@ -66,7 +66,7 @@ def read_video(
     av = require_av()
     if not os.path.getsize(path):
         raise ClipError(f"{path}: the file is empty; copy it again or remove it.")
-    count = 0
+    count, first = 0, None
     try:
         with av.open(path, metadata_errors="replace") as container:
             if not container.streams.video:
@@ -79,11 +79,13 @@ def read_video(
                 count += 1
                 if count > max_frames:
                     raise ClipError(f"{path}: more than {max_frames} frames (option --max-frames); cut it into clips.")
-                if (frame.width, frame.height) != (stream.width, stream.height):
+                first = first or (frame.width, frame.height)  # the stream's own size follows the frames
+                if (frame.width, frame.height) != first:
                     raise ClipError(
-                        f"{path}: frame {count - 1} has {frame.width}x{frame.height} pixels, the clip {stream.width}x"
-                        f"{stream.height}; expected one size. Encode it again, or remove it."
+                        f"{path}: frame {count - 1} has {frame.width}x{frame.height} pixels, the first one {first[0]}x"
+                        f"{first[1]}; expected one size. Encode it again, or remove it."
                     )
+                _check_size(path, *first, max_pixels)
                 yield _shape_frame(frame, size, channels, fit)
     except av.error.FFmpegError as error:
         raise ClipError(

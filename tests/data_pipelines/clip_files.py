@@ -1,0 +1,135 @@
+"""Small source files and data sets for the tests of the data layer."""
+
+import os
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from data_pipelines import clip_storage
+from data_pipelines.example_gen import base
+
+RAW = 64 * 64 * 3
+
+
+def moving(seed: int, frames: int, height: int = 24, width: int = 32, channels: int = 3) -> np.ndarray:
+    """uint8 [frames, height, width, channels]: a smooth picture that drifts, another one for each seed."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (4, 4, channels))
+    picture = np.kron(coarse, np.ones((height // 4, width // 4, 1))).astype(np.uint8)
+    return np.stack([np.roll(picture, t, axis=1) for t in range(frames)])
+
+
+def write_video(path: pathlib.Path, frames: np.ndarray, codec: str = "mjpeg", pixels: str = "yuvj420p", fps: int = 25) -> None:
+    """Writes a video file. codec "ffv1" with pixels "gray" is lossless."""
+    write_videos(path, [frames], codec, pixels, fps)
+
+
+def write_videos(path: pathlib.Path, parts: list[np.ndarray], codec="mjpeg", pixels="yuvj420p", fps=25) -> None:
+    """Parts one after the other in one stream; their sizes may differ."""
+    import av
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=fps)
+        stream.height, stream.width, stream.pix_fmt = *parts[0].shape[1:3], pixels
+        time = 0
+        for part in parts:
+            encoder = stream
+            if part is not parts[0]:
+                encoder = av.CodecContext.create(codec, "w")
+                encoder.height, encoder.width, encoder.pix_fmt = *part.shape[1:3], pixels
+                encoder.time_base = stream.codec_context.time_base
+            kind = "gray" if part.shape[-1] == 1 else "rgb24"
+            pictures = [av.VideoFrame.from_ndarray(f[..., 0] if kind == "gray" else f, format=kind) for f in part]
+            for picture in [*pictures, None]:
+                if picture is not None:
+                    picture.pts = time
+                    time += 1
+                for packet in encoder.encode(picture):
+                    packet.stream = stream
+                    container.mux(packet)
+
+
+def write_kth(folder: pathlib.Path, clips: dict[str, np.ndarray], sequences: str | None = None) -> pathlib.Path:
+    """A KTH source: lossless grey clips by name ("person01_boxing_d1"), and `sequences` (default: one range per clip)."""
+    for name, frames in clips.items():
+        write_video(folder / f"{name}_uncomp.avi", frames, "ffv1", "gray")
+    if sequences is None:
+        sequences = "".join(f"{name}\t\tframes\t1-{len(frames)}\r\n" for name, frames in clips.items())
+    (folder / "00sequences.txt").write_bytes(sequences.encode())
+    return folder
+
+
+def write_bair(path: pathlib.Path, seeds: range, frames: int = 6, camera: str = "image_aux1") -> pathlib.Path:
+    """A file of trajectories as BAIR publishes them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for seed in seeds:
+            feature = {}
+            for t, frame in enumerate(bair_frames(seed, frames)):
+                value = tf.train.Feature(bytes_list=tf.train.BytesList(value=[frame.tobytes()]))
+                feature |= {f"{t}/{camera}/encoded": value}
+                feature |= {f"{t}/action": tf.train.Feature(float_list=tf.train.FloatList(value=[0.0] * 4))}
+            writer.write(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString())
+    return path
+
+
+def bair_frames(seed: int, frames: int = 6) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (frames, 64, 64, 3), np.uint8)
+
+
+def parsed(path: str) -> dict[str, list[dict]]:
+    """All examples of a built data set as plain TFDS yields them, by split, in stored order."""
+    builder = tfds.builder_from_directory(path)
+    config = tfds.ReadConfig(try_autocache=False, interleave_cycle_length=1)
+    return {split: list(tfds.as_numpy(builder.as_dataset(split=split, read_config=config))) for split in builder.info.splits}
+
+
+def same_records(first: str, second: str) -> None:
+    """Asserts equal parsed records in equal order."""
+    a, b = parsed(first), parsed(second)
+    assert a.keys() == b.keys()
+    for split in a:
+        assert [example["clip_id"] for example in a[split]] == [example["clip_id"] for example in b[split]]
+        for left, right in zip(a[split], b[split], strict=True):
+            assert left.keys() == right.keys()
+            for key in left:
+                np.testing.assert_array_equal(left[key], right[key])
+
+
+def nothing_built(data_dir: pathlib.Path) -> None:
+    """Asserts that no data set, whole or half, can be read below the folder."""
+    assert not [path for path in data_dir.rglob("*") if path.name == "dataset_info.json" or ".tfrecord" in path.name]
+
+
+def read_numbered(job):
+    """Module-level, so that Beam can send it. Frame t of clip i is filled with the value (16 i + t) % 256."""
+    number, frames, chunk = job
+    values = (16 * number + np.arange(frames)) % 256
+    video = np.broadcast_to(values[:, None, None, None], (frames, 4, 4, 1)).astype(np.uint8)
+    key = f"clip{number:03d}"
+    yield key, clip_storage.encode_clip(video, clip_id=key, source=key, group=key, chunk_frames=chunk)
+
+
+class Numbered(base.ClipBuilder, skip_registration=True):
+    """Clips whose frames tell clip and time: jobs are (number, frames, frames in a chunk)."""
+
+    name = "numbered"
+    pkg_dir_path = None  # no CITATIONS file beside a test
+    read_job = staticmethod(read_numbered)
+    jobs: dict = {}
+
+    def _info(self):
+        chunk = next(iter(self.jobs.values()))[0][2]
+        return tfds.core.DatasetInfo(builder=self, features=clip_storage.clip_features(4, 4, 1, chunk_frames=chunk))
+
+    def plan(self):
+        return base.Plan(self.jobs)
+
+
+def build_numbered(data_dir, lengths: dict[str, list[int]], chunk: int = 6, **arguments) -> str:
+    """`lengths`: frames of the clips of each split, which are numbered from 0 in each."""
+    Numbered.jobs = {split: [(i, n, chunk) for i, n in enumerate(counts)] for split, counts in lengths.items()}
+    return base.build(Numbered(data_dir=os.fspath(data_dir)), **arguments)

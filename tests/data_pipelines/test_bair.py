@@ -1,0 +1,121 @@
+"""ExampleGen for BAIR: pixels bit by bit, damaged records."""
+
+import os
+
+import clip_files
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import data_pipelines
+from data_pipelines.clip_storage import decode_clip
+from data_pipelines.example_gen import bair, base
+
+
+def builder(source, out, camera="aux1", **options):
+    options = base.BuildOptions(source=os.fspath(source), **options)
+    return bair.Bair(config=camera, data_dir=os.fspath(out), options=options)
+
+
+@pytest.fixture
+def source(tmp_path):
+    root = tmp_path / "source" / "softmotion30_44k"
+    clip_files.write_bair(root / "train" / "traj_0_to_2.tfrecords", range(0, 3))
+    clip_files.write_bair(root / "train" / "traj_3_to_4.tfrecords", range(3, 5))
+    clip_files.write_bair(root / "test" / "traj_0_to_0.tfrecords", range(5, 6))
+    return tmp_path / "source"
+
+
+@pytest.mark.parametrize("below", [False, True])
+def test_pixels_are_those_of_the_source(source, tmp_path, below):
+    splits = clip_files.parsed(base.build(builder(source / "softmotion30_44k" if below else source, tmp_path / "out")))
+    by_id = {e["clip_id"].decode(): e for split in splits.values() for e in split}
+    assert (len(splits["train"]), len(splits["test"])) == (5, 1)
+    for key, seed in (
+        ("train/traj_0_to_2.tfrecords/1", 1),
+        ("train/traj_3_to_4.tfrecords/0", 3),
+        ("test/traj_0_to_0.tfrecords/0", 5),
+    ):
+        np.testing.assert_array_equal(decode_clip(by_id[key]), clip_files.bair_frames(seed))
+
+
+def test_reads_in_windows(source, tmp_path):
+    base.build(builder(source, tmp_path / "out"))
+    batch = next(iter(data_pipelines.load("bair", "test", seq_len=4, batch_size=1, data_dir=str(tmp_path / "out"))))
+    np.testing.assert_array_equal(np.rint(batch["frames"][0] * 255), clip_files.bair_frames(5)[:4])
+
+
+def first_file(source):
+    return source / "softmotion30_44k" / "train" / "traj_0_to_2.tfrecords"
+
+
+def truncated(path):
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+def flipped(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) * 5 // 6] ^= 16
+    path.write_bytes(content)
+
+
+def text(path):
+    path.write_text("hello " * 100)
+
+
+@pytest.mark.parametrize("damage, kept", [(truncated, 2), (flipped, 2), (text, 0)])
+def test_damaged_records_name_the_file(source, tmp_path, damage, kept):
+    damage(first_file(source))
+    with pytest.raises(base.ClipError, match=f"(?s)traj_0_to_2.tfrecords, record {kept}: damaged.*Fetch the file again"):
+        base.build(builder(source, tmp_path / "out"))
+    clip_files.nothing_built(tmp_path / "out")
+    path = base.build(builder(source, tmp_path / "out", max_bad_clips=1))
+    assert len(clip_files.parsed(path)["train"]) == kept + 2
+
+
+def record(feature):
+    features = {key: tf.train.Feature(bytes_list=tf.train.BytesList(value=value)) for key, value in feature.items()}
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ([], "holds no record"),
+        ([b"\xff\xff nonsense"], "record 0 is not a tf.train.Example"),
+        ([record({})], r"0 frame\(s\) of 'image_aux1'; expected a trajectory of 30. Is this a BAIR file"),
+        ([record({"0/image_aux1/encoded": [bytes(clip_files.RAW)]})], r"1 frame\(s\)"),
+        ([record({"0/image_aux1/encoded": [b"short"]})], r"has \[5\] bytes; expected one value of 12288"),
+        ([record({f"{t}/image_aux1/encoded": [bytes(clip_files.RAW)] for t in range(9)})], "more than 8 frames"),
+    ],
+)
+def test_records_of_another_kind(source, tmp_path, content, message):
+    with tf.io.TFRecordWriter(str(first_file(source))) as writer:
+        for item in content:
+            writer.write(item)
+    with pytest.raises(base.ClipError, match=f"(?s)traj_0_to_2.tfrecords.*{message}"):
+        base.build(builder(source, tmp_path / "out", max_frames=8))
+    clip_files.nothing_built(tmp_path / "out")
+
+
+def test_folders_and_cameras(source, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="holds no BAIR records; expected softmotion30_44k/train"):
+        base.build(builder(tmp_path / "empty", tmp_path / "out"))
+    with pytest.raises(base.ClipError, match="of 'image_main'"):
+        base.build(builder(source, tmp_path / "out", camera="main"))
+    with pytest.raises(ValueError, match="camera must be"):
+        bair.BairConfig(name="bad", camera="front")
+
+
+def test_real_pixels_are_bit_equal(shared_data, tmp_path):
+    splits = clip_files.parsed(base.build(builder(shared_data / "bair", tmp_path / "out")))
+    assert (len(splits["train"]), len(splits["test"])) == (3, 2)
+    for split, examples in splits.items():
+        for example in examples:
+            file, number = example["clip_id"].decode().rsplit("/", 1)
+            path = shared_data / "bair" / "softmotion30_44k" / file
+            serialized = list(tf.data.TFRecordDataset(str(path)))[int(number)].numpy()
+            feature = tf.train.Example.FromString(serialized).features.feature
+            raw = b"".join(feature[f"{t}/image_aux1/encoded"].bytes_list.value[0] for t in range(30))
+            assert decode_clip(example).tobytes() == raw and file.startswith(split)

@@ -1,0 +1,77 @@
+"""The index beside the shards."""
+
+import os
+import pathlib
+
+import clip_files
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from data_pipelines import record_index
+
+
+@pytest.fixture
+def built(tmp_path):
+    path = clip_files.build_numbered(tmp_path, {"train": [5, 13, 2]})
+    shards = [os.fspath(file) for file in tfds.builder_from_directory(path).info.splits["train"].filepaths]
+    return pathlib.Path(path), shards
+
+
+def equal(a, b):
+    return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in record_index._COLUMNS)
+
+
+def test_places_lead_to_the_bytes(built):
+    folder, shards = built
+    index = record_index.load(str(folder), "train", shards)
+    records = [record.numpy() for record in tf.data.TFRecordDataset(shards)]
+    assert len(index) == len(records) == 3
+    data = pathlib.Path(shards[0]).read_bytes()
+    for number, record in enumerate(records):
+        offset, size = index.offset[number] + 12, index.size[number]
+        assert data[offset : offset + size] == record
+        feature = tf.train.Example.FromString(record).features.feature
+        chunks = feature["frame_chunks"].bytes_list.value
+        assert index.num_frames[number] == feature["num_frames"].int64_list.value[0]
+        for k, chunk in enumerate(chunks):
+            place = index.first_chunk[number] + k
+            assert record[index.chunk_offset[place] :][: index.chunk_size[place]] == chunk
+    chosen = index.select(index.num_frames > 2)
+    assert sorted(chosen.num_frames) == [5, 13]
+
+
+def test_written_by_the_build_and_made_again_where_absent_or_stale(built):
+    folder, shards = built
+    file = folder / "record_index-train.npz"
+    index, content = record_index.load(str(folder), "train", shards), file.read_bytes()
+    for damage in (None, b"nonsense", b""):
+        file.unlink() if damage is None else file.write_bytes(damage)
+        assert equal(record_index.load(str(folder), "train", shards), index)
+        assert file.read_bytes()[:2] == content[:2] == b"PK"
+    file.unlink()
+    clip_files.build_numbered(folder.parents[1] / "other", {"train": [4]})
+    other = next((folder.parents[1] / "other").rglob("record_index-train.npz"))
+    file.write_bytes(other.read_bytes())  # of other shards
+    assert equal(record_index.load(str(folder), "train", shards), index)
+
+
+def test_damage_names_the_file(built):
+    folder, shards = built
+    (folder / "record_index-train.npz").unlink()
+    shard = pathlib.Path(shards[0])
+    whole = shard.read_bytes()
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 4
+    for damaged in (whole[:-7], bytes(flipped), whole[: len(whole) // 2], b"text\n" * 9):
+        shard.write_bytes(damaged)
+        with pytest.raises(ValueError, match=f"{shard.name}.* is damaged at byte .*Build the data set again"):
+            record_index.load(str(folder), "train", shards)
+    with tf.io.TFRecordWriter(shards[0]) as writer:
+        writer.write(tf.train.Example().SerializeToString())
+    with pytest.raises(ValueError, match="the record at byte 0 is not a clip"):
+        record_index.load(str(folder), "train", shards)
+    shard.unlink()
+    with pytest.raises(ValueError, match=f"{shard.name} is missing: the data set is incomplete"):
+        record_index.load(str(folder), "train", shards)
