@@ -28,6 +28,8 @@ class Export:
     """Text for the model card: provenance, known faults, licence of the data."""
     warmup: bool = True
     """Write warm-up requests (needs the extra "serving")."""
+    unfinished: bool = False
+    """Export a run before its end."""
     limits: Limits = field(default_factory=Limits)
 
     def run(self):
@@ -45,6 +47,9 @@ class Export:
         export.check_name(self.out.resolve().name)
         measured = report.read(self.evaluation)[0] if self.evaluation else {}
         model, experiment, step = training.load_run(self.run_dir)
+        total = experiment.train.epochs * experiment.train.steps_per_epoch
+        if step < total and not self.unfinished:
+            raise ValueError(f"{self.run_dir} is unfinished (step {step} of {total}): train it to its end, or pass --unfinished.")
         if measured and measured["weights_sha256"] != evaluation.weights_checksum(model):
             raise ValueError(f"{self.evaluation} is the evaluation of other weights than those of {self.run_dir} at step {step}.")
         version = export.export(

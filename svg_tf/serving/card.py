@@ -78,11 +78,14 @@ def _measured(facts) -> list[str]:
     heading = ["## Measured", ""]
     if not facts.evaluation:
         return [*heading, "This export was not evaluated.", ""]
-    page = report.markdown(facts.evaluation).splitlines()[1:]  # without its title and pictures
-    mode = "batch statistics (an export has running statistics only)" if facts.evaluation["options"][
-        "batch_statistics"
-    ] else "running statistics, the mode of this export"  # fmt: skip
-    return [*heading, f"Measured in normalisation by {mode}.", *[line for line in page if "![" not in line], ""]
+    described = [f"{key}: {value}" for key, value in facts.evaluation["description"].items()]
+    page = report.markdown(facts.evaluation).strip().splitlines()[2:]  # without its title
+    page = [line for line in page if "![" not in line and line not in described]  # nor pictures
+    used = "batch statistics, which an export does not have" if facts.evaluation["options"]["batch_statistics"] else (
+        "running statistics, the mode of this export"
+    )  # fmt: skip
+    lines = [*heading, f"Normalisation in these measurements: {used}.", "", *page, "", *(f"- {line}" for line in described), ""]
+    return [line for i, line in enumerate(lines) if line or lines[i - 1]]  # no two empty lines in a row
 
 
 def _use(c, facts) -> list[str]:

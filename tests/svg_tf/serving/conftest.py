@@ -48,7 +48,8 @@ def exported(tmp_path_factory) -> Exported:
     randomise(model)
     checkpoints.save(folder / "run" / "checkpoints", model, 7, {}, keep=1)
     path = folder / "saved_models" / NAME
-    cli_serving.Export(run_dir=folder / "run", out=path, n_samples=N_SAMPLES, limits=LIMITS, notes="For tests alone.").run()
+    options = {"n_samples": N_SAMPLES, "limits": LIMITS, "notes": "For tests alone.", "unfinished": True}
+    cli_serving.Export(run_dir=folder / "run", out=path, **options).run()
     return Exported(model, folder / "run", path, path / "1")
 
 

@@ -79,18 +79,35 @@ def test_export_refuses_before_it_writes(exported, tmp_path, capsys):
         ([exported.run, "--out", tmp_path / "file"], "must be a folder"),
         ([exported.run, "--out", tmp_path / "a b"], "A model's name must be"),
         ([exported.run, "--out", out, "--evaluation", tmp_path], "holds no finished evaluation"),
-        ([exported.run, "--out", out, "--n-samples", 999], "beyond the limits of one request"),
+        ([exported.run, "--out", out], "is unfinished (step 7 of 3000)"),
+        ([exported.run, "--out", out, "--unfinished", "--n-samples", 999], "beyond the limits of one request"),
     ):
         assert cli.main(["export", *map(str, arguments)]) == 2, arguments
         assert message in capsys.readouterr().err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file"]
 
 
+def test_the_card_quotes_the_evaluation(exported):
+    pytest.importorskip("matplotlib")
+    from svg_tf import evaluation
+    from svg_tf.serving import card, export
+
+    clips = np.random.default_rng(0).random((2, 5, 32, 32, 1), np.float32)
+    options = evaluation.Options(n_past=2, n_future=3, n_samples=2, random_shown=0)
+    out = exported.run / "evaluation"
+    report = evaluation.evaluate(exported.model, clips, options, out, description={"run": "tiny"}, progress=lambda line: None)
+    served = {"n_future": 3, "n_samples": 2, "limits": {}, "signatures": []}
+    text = card.text("tiny", exported.model, export.Facts(evaluation=report), served)
+    assert "running statistics, the mode of this export" in text and "- run: tiny" in text
+    assert f"{report['results']['psnr']['best']['all']['mean']:.2f}" in text
+    assert "![" not in text and "\n\n\n" not in text
+
+
 def test_the_evaluation_of_other_weights_is_refused(exported, tmp_path, capsys):
     report = {"format": 1, "weights_sha256": "0" * 64}
     (tmp_path / "report.json").write_text(json.dumps(report))
     np.savez(tmp_path / "scores.npz", a=np.zeros(1))
-    arguments = ["export", str(exported.run), "--out", str(tmp_path / "a"), "--evaluation", str(tmp_path)]
+    arguments = ["export", str(exported.run), "--out", str(tmp_path / "a"), "--evaluation", str(tmp_path), "--unfinished"]
     assert cli.main(arguments) == 2
     assert "is the evaluation of other weights" in capsys.readouterr().err
     assert not (tmp_path / "a").exists()
