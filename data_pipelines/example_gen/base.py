@@ -205,16 +205,47 @@ def build(
             shutil.rmtree(stale)
         for stale in target.parent.glob(f"incomplete.*_{target.name}"):
             shutil.rmtree(stale)
-        with tempfile.TemporaryDirectory() as downloads:  # nothing is downloaded, but TFDS wants a place for it
+        with _kept_until_replaced(target), tempfile.TemporaryDirectory() as downloads:  # TFDS wants a place for downloads
             try:
                 builder.download_and_prepare(download_dir=downloads, download_config=config)
-            except (OSError, tf.errors.ResourceExhaustedError) as error:
-                full = isinstance(error, tf.errors.ResourceExhaustedError) or error.errno in (errno.ENOSPC, errno.EDQUOT)
-                reason = "the disk is full: free some space and build again" if full else str(error)
-                raise OSError(
-                    getattr(error, "errno", None) or errno.ENOSPC, f"Building {target} failed: {reason}. Nothing was kept"
-                ) from error
+            except Exception as error:  # TFDS wraps what its writers raise
+                if _is_disk_full(error):
+                    reason = f"Building {target} failed: the disk is full: free some space and build again. Nothing was kept"
+                    raise OSError(errno.ENOSPC, reason) from error
+                if isinstance(error, OSError):
+                    raise OSError(error.errno, f"Building {target} failed: {error}. Nothing was kept") from error
+                raise
     return os.fspath(target)
+
+
+def _is_disk_full(error: BaseException | None) -> bool:
+    """Whether a full disk is the error's cause, or its cause's cause, ..."""
+    while error is not None:
+        if isinstance(error, tf.errors.ResourceExhaustedError) or (
+            isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        ):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+@contextlib.contextmanager
+def _kept_until_replaced(target: pathlib.Path):
+    """Sets an older data set aside, and brings it back where building the new one fails (TFDS would delete it first)."""
+    aside = target.parent / f".{target.name}.replaced"
+    if aside.exists() and not target.exists():
+        aside.rename(target)  # a build that was killed
+    shutil.rmtree(aside, ignore_errors=True)
+    if target.exists():
+        target.rename(aside)
+    try:
+        yield
+    except BaseException:
+        if aside.exists():
+            shutil.rmtree(target, ignore_errors=True)
+            aside.rename(target)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _pipeline_options(options: list[str] | None):
