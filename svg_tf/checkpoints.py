@@ -14,9 +14,15 @@ import zipfile
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 _NAME = re.compile(r"step-(\d{8})\.npz")
 log = logging.getLogger(__name__)
+
+
+def value_of(variable: keras.Variable) -> np.ndarray:
+    """A variable's value, also where it has a copy on each replica."""
+    return tf.convert_to_tensor(variable.value).numpy()
 
 
 def path_of(directory: pathlib.Path, step: int) -> pathlib.Path:
@@ -63,7 +69,7 @@ def save(directory, model, step: int, state: dict, keep: int) -> pathlib.Path:
     """
     directory = pathlib.Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    arrays = {name: np.asarray(v.value) for name, v in variables_of(model, True).items()}
+    arrays = {name: value_of(v) for name, v in variables_of(model, True).items()}
     header = np.frombuffer(json.dumps({"step": step, "state": state}).encode(), np.uint8)
     path = path_of(directory, step)
     temporary = path.with_suffix(".tmp")

@@ -124,12 +124,12 @@ def train(experiment: ExperimentConfig, run_dir, verbose: bool = True) -> SVG:
     t = experiment.train
     if t.deterministic:
         tf.config.experimental.enable_op_determinism()
-    run_dir = open_run(experiment, run_dir)
     strategy = tf.distribute.MirroredStrategy() if t.strategy == "mirrored" else tf.distribute.get_strategy()
     if experiment.data.batch_size % strategy.num_replicas_in_sync:
         raise ValueError(
             f"data.batch_size {experiment.data.batch_size} must be divisible by the {strategy.num_replicas_in_sync} replicas."
         )
+    run_dir = open_run(experiment, run_dir)
     with strategy.scope():
         model = build(experiment)
         restored = checkpoints.restore_latest(run_dir / "checkpoints", model, with_optimizer=True)

@@ -32,7 +32,7 @@ class Progress(keras.callbacks.Callback):
         )
         self._bar = progress.Progress(*columns, console=self._console, disable=not self._console.is_terminal)
         self._means = IntervalMeans(self.model)
-        step = int(self.model.optimizer.iterations)
+        step = self.model.step
         self._task = self._bar.add_task("starting (building the graph)", total=self.total, completed=step)
         self._bar.start()
         self._first = None
@@ -41,7 +41,7 @@ class Progress(keras.callbacks.Callback):
         self._means.reset()
 
     def on_train_batch_end(self, batch, logs=None):
-        step, now = int(self.model.optimizer.iterations), time.perf_counter()
+        step, now = self.model.step, time.perf_counter()
         if self._first is None:
             self._first = (step, now)
         self._bar.update(self._task, completed=step)

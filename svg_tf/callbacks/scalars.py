@@ -6,6 +6,8 @@ import time
 import keras
 import tensorflow as tf
 
+from svg_tf import checkpoints
+
 
 class IntervalMeans:
     """Means of the model's metrics over the steps since the last call, from the metrics' own running totals."""
@@ -20,7 +22,7 @@ class IntervalMeans:
     def take(self) -> dict[str, float]:
         means = {}
         for metric in self._model.metrics:
-            total, count = float(metric.total.value), float(metric.count.value)
+            total, count = float(checkpoints.value_of(metric.total)), float(checkpoints.value_of(metric.count))
             before, seen = self._last.get(metric.name, (0.0, 0.0))
             self._last[metric.name] = (total, count)
             if count > seen:
@@ -29,7 +31,7 @@ class IntervalMeans:
 
     def state(self) -> dict:
         """The metrics' totals since the epoch began, and those at the last call; JSON-serialisable."""
-        totals = {m.name: [float(m.total.value), float(m.count.value)] for m in self._model.metrics}
+        totals = {m.name: [float(checkpoints.value_of(v)) for v in (m.total, m.count)] for m in self._model.metrics}
         return {"totals": totals, "last": {name: list(pair) for name, pair in self._last.items()}}
 
     def restore(self, state: dict) -> None:
@@ -72,7 +74,7 @@ class Scalars(keras.callbacks.Callback):
             self._resume = None
 
     def on_train_batch_end(self, batch, logs=None):
-        step = int(self.model.optimizer.iterations)
+        step = self.model.step
         if self._mark is None:  # the first step of an epoch may include tracing
             self._mark = (step, time.perf_counter())
         if step % self.every:
@@ -88,7 +90,7 @@ class Scalars(keras.callbacks.Callback):
         self._mark = (step, now)
 
     def on_epoch_end(self, epoch, logs=None):
-        step = int(self.model.optimizer.iterations)
+        step = self.model.step
         for writer, prefix in ((self._train, ""), (self._validation, "val_")):
             with writer.as_default(step=step):
                 for metric in self.model.metrics:

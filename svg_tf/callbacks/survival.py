@@ -32,26 +32,26 @@ class Checkpoints(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, directory, every: int = 600, keep: int = 3, *, steps_per_epoch: int = 0, before=None, resume=None, stop=lambda: False
+        self, directory, every: int = 600, keep: int = 3, *, steps_per_epoch: int = 0, before=None, resume=None, stop=None
     ):
         super().__init__()
         self.directory, self.every, self.keep = pathlib.Path(directory), every, keep
-        self.steps_per_epoch, self.before, self.stop = steps_per_epoch, before or {}, stop
+        self.steps_per_epoch, self.before, self.stop = steps_per_epoch, before or {}, stop or (lambda: False)
         best = (resume or {}).get("best")
         self._best, self._best_step = math.inf if best is None else best, (resume or {}).get("best_step", 0)
         self._saved = None
 
     def on_train_begin(self, logs=None):
         path = checkpoints.path_of(self.directory, self._best_step)
-        if self._best_step == int(self.model.optimizer.iterations) and path.exists():
+        if self._best_step == self.model.step and path.exists():
             checkpoints.keep_best(path)  # killed between the two
 
     def save(self):
-        step = int(self.model.optimizer.iterations)
+        step = self.model.step
         if step == self._saved:
             return
         for name, variable in checkpoints.variables_of(self.model, False).items():
-            if not np.isfinite(np.asarray(variable.value)).all():
+            if not np.isfinite(checkpoints.value_of(variable)).all():
                 raise FloatingPointError(
                     f"{name} is not finite after optimizer step {step} (run seed {self.model.run_seed}); training stopped."
                     + last_good(self.directory)
@@ -65,7 +65,7 @@ class Checkpoints(keras.callbacks.Callback):
         self._saved = step
 
     def on_train_batch_end(self, batch, logs=None):
-        step = int(self.model.optimizer.iterations)
+        step = self.model.step
         stop = self.stop()
         ends_epoch = self.steps_per_epoch and step % self.steps_per_epoch == 0
         if not ends_epoch and (stop or step % self.every == 0):
@@ -74,7 +74,7 @@ class Checkpoints(keras.callbacks.Callback):
             raise Preempted(f"Stopped on request at step {step}; start again to continue.")
 
     def on_epoch_end(self, epoch, logs=None):
-        step = int(self.model.optimizer.iterations)
+        step = self.model.step
         value = (logs or {}).get("val_loss", math.nan)
         best = value < self._best
         if best:
@@ -97,7 +97,7 @@ class StopAtNaN(keras.callbacks.Callback):
         loss = float(logs["loss"])
         if math.isfinite(loss):
             return
-        step = int(self.model.optimizer.iterations)
+        step = self.model.step
         raise FloatingPointError(
             f"The loss became {loss} at optimizer step {step} (run seed {self.model.run_seed}, its data and noise follow from "
             f"both); training stopped.{last_good(self.directory)} A lower learning rate or train.clip_norm may help."

@@ -64,6 +64,11 @@ class VideoPredictor(keras.Model):
         self.optimizer.build(self.trainable_variables)
 
     @property
+    def step(self) -> int:
+        """Optimizer steps taken so far."""
+        return int(tf.convert_to_tensor(self.optimizer.iterations.value))
+
+    @property
     def metrics(self):
         return list(self._trackers.values())
 

@@ -1,0 +1,129 @@
+"""Training on several replicas equals training on one: the same noise, synchronised statistics, the same mathematics."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from svg_tf import noise
+
+# Logical devices must be made before TensorFlow starts, and strategies of different sizes in one process mix up their groups:
+# hence a process for each number of replicas.
+SCRIPT = """
+import json, sys
+import numpy as np
+import tensorflow as tf
+n = int(sys.argv[2])
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * n)
+import keras
+from svg_tf import checkpoints
+from svg_tf.config import ModelConfig
+from svg_tf.models.svg import SVG
+
+TINY = ModelConfig(image_size=32, width=2, g_dim=8, z_dim=3, rnn_size=8, n_past=2, beta=1e-2)
+frames = np.random.default_rng(0).random((3, 8, 5, 32, 32, 1), np.float32)
+optimizer_of = {"sgd": lambda: keras.optimizers.SGD(0.05), "adam": lambda: keras.optimizers.Adam(2e-3, epsilon=1e-8)}
+
+class Steps(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        self.seen = []
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen.append({k: float(v) for k, v in logs.items()})
+
+out = {}
+strategy = tf.distribute.MirroredStrategy() if n > 1 else tf.distribute.get_strategy()
+out["replicas"] = strategy.num_replicas_in_sync
+for name, make in optimizer_of.items():
+    keras.utils.set_random_seed(0)
+    with strategy.scope():
+        model = SVG(TINY)
+        model.compile(make(), seed=5)
+    data = tf.data.Dataset.from_tensor_slices({"frames": frames})
+    steps = Steps()
+    model.fit(data.repeat(), epochs=1, steps_per_epoch=10, verbose=0, shuffle=False, callbacks=[steps])
+    weights = {k: np.asarray(v.value).tolist() for k, v in checkpoints.named_variables(model).items()}
+    out[name] = {"steps": steps.seen, "weights": weights, "evaluated": model.evaluate(data, verbose=0, return_dict=True)}
+
+# The whole program, from the configuration
+import dataclasses
+from svg_tf import presets, training
+preset = presets.get("smmnist_mini")
+for batch in (6, 4) if n == 4 else (4,):
+    experiment = dataclasses.replace(
+        preset, model=TINY,
+        data=dataclasses.replace(
+            preset.data, batch_size=batch, n_future=2, moving_mnist=dataclasses.replace(preset.data.moving_mnist, digits="uci")),
+        train=dataclasses.replace(preset.train, epochs=1, steps_per_epoch=3, strategy="mirrored" if n > 1 else "single"),
+        eval=dataclasses.replace(preset.eval, n_future=3, n_samples=2, validation_steps=2, summary_sequences=2))
+    try:
+        model = training.train(experiment, sys.argv[1], verbose=False)
+        out["run"] = {k: np.asarray(v.value).tolist() for k, v in checkpoints.named_variables(model).items()}
+    except ValueError as error:
+        out["refused"] = str(error)
+print("RESULT", end="")
+json.dump(out, sys.stdout)
+"""
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    def run(n):
+        process = subprocess.run(
+            [sys.executable, "-c", SCRIPT, str(tmp_path_factory.mktemp(f"run{n}")), str(n)], capture_output=True, text=True,
+            timeout=600, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        )  # fmt: skip
+        assert process.returncode == 0, process.stderr[-3000:]
+        return json.loads(process.stdout.split("RESULT")[1])
+
+    return {n: run(n) for n in (1, 2, 4)}
+
+
+def differences(a, b):
+    """name -> largest difference, relative to the variable's largest entry."""
+    return {name: np.abs(np.subtract(a[name], b[name])).max() / max(np.abs(a[name]).max(), 1e-3) for name in a}
+
+
+@pytest.mark.parametrize("replicas", [2, 4])
+def test_replicas_equal_one(results, replicas):
+    one, many = results[1]["sgd"], results[replicas]["sgd"]
+    assert results[replicas]["replicas"] == replicas
+    for a, b in zip(one["steps"], many["steps"], strict=True):
+        assert b == pytest.approx(a, rel=1e-6, abs=1e-7)  # the KL is a difference of terms of order 1
+    assert len(one["steps"]) == 10
+    worst = differences(one["weights"], many["weights"])
+    assert max(worst.values()) < 5e-6, worst
+    assert many["evaluated"] == pytest.approx(one["evaluated"], rel=1e-5)
+
+
+@pytest.mark.parametrize("replicas", [2, 4])
+def test_replicas_equal_one_under_adam(results, replicas):
+    # Adam divides by the gradient's own size: where that is all rounding error, steps of the full learning rate differ. No
+    # bias stands before a normalisation here, so that no gradient is zero in truth; small ones remain.
+    one, many = results[1]["adam"], results[replicas]["adam"]
+    worst = differences(one["weights"], many["weights"])
+    assert np.median(list(worst.values())) < 1e-5, worst
+    assert max(worst.values()) < 2e-2, worst
+    for a, b in zip(one["steps"], many["steps"], strict=True):
+        assert b == pytest.approx(a, rel=1e-3)
+
+
+@pytest.mark.parametrize("replicas", [2, 4])
+def test_the_whole_program_on_replicas(results, replicas):
+    worst = differences(results[1]["run"], results[replicas]["run"])
+    assert np.median(list(worst.values())) < 1e-5, worst
+
+
+def test_a_batch_that_does_not_divide_is_refused(results):
+    assert "6 must be divisible by the 4 replicas" in results[4]["refused"]
+
+
+def test_each_row_of_the_global_batch_has_its_own_noise_wherever_it_is():
+    seed = noise.fold(noise.seed_pair(3), 1)
+    whole = noise.normal(seed, [5, 8, 2]).numpy()
+    for rows in ([0, 1, 2, 3], [4, 5, 6, 7]):
+        np.testing.assert_array_equal(noise.normal_of_rows(seed, 5, rows, 8, 2), whole[:, rows])
+    assert len(np.unique(whole)) == whole.size
