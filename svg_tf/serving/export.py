@@ -68,7 +68,7 @@ def export(
         raise ValueError(f"export expects an svg_tf.SVG, got {type(model).__name__}.")
     path, limits, facts = pathlib.Path(path).resolve(), limits or Limits(), facts or Facts()
     check_name(path.name)
-    max_batch = check_lengths(model.config, n_future, n_samples, limits)
+    check_lengths(model.config, n_future, n_samples, limits)
     if isinstance(max_shard_bytes, bool) or not isinstance(max_shard_bytes, int) or max_shard_bytes < 100_000:
         raise ValueError(f"max_shard_bytes must be an integer of at least 100000, got {max_shard_bytes!r}.")
     for variable in model.weights:
@@ -85,8 +85,9 @@ def export(
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+    batch = limits.server_batch(model.config.n_past, n_samples, n_future)
     write_atomically(path / "models.config", models_config(path.name).encode())
-    write_atomically(path / "batching.config", batching_config(min(max_batch, BATCH_AT_MOST)).encode())
+    write_atomically(path / "batching.config", batching_config(min(batch, BATCH_AT_MOST)).encode())
     return version
 
 
@@ -101,18 +102,16 @@ def check_name(name: str) -> None:
         raise ValueError(f"The folder of a model must not be a number, which would be a version, got {name!r}.")
 
 
-def check_lengths(model_config, n_future, n_samples, limits: Limits) -> int:
-    """Largest batch of "serving_default". Raises `ValueError` where not even one sequence is within the limits."""
+def check_lengths(model_config, n_future, n_samples, limits: Limits) -> None:
+    """Raises `ValueError` where "serving_default" would not be within the limits for even one sequence."""
     for name, value in (("n_future", n_future), ("n_samples", n_samples)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
-    batch = limits.max_batch(model_config.n_past, n_samples, n_future)
-    if batch < 1:
+    if limits.max_batch(model_config.n_past, n_samples, n_future) < 1:
         raise ValueError(
             f"{model_config.n_past} context frames, n_samples {n_samples} and n_future {n_future} are beyond the limits of one "
             f"request: {limits}."
         )
-    return batch
 
 
 def version_numbers(path) -> list[int]:

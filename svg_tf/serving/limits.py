@@ -14,7 +14,7 @@ class Limits:
     INVALID_ARGUMENT. Raises `ValueError` for a limit below 1.
     """
 
-    max_steps: int = 256
+    max_steps: int = 128
     """Largest T, and largest F."""
     max_given_frames: int = 1024
     """Largest B * T."""
@@ -38,3 +38,7 @@ class Limits:
             self.max_samples // n_samples,
             self.max_predicted_frames // (n_samples * n_future),
         )
+
+    def server_batch(self, n_past: int, n_samples: int, n_future: int) -> int:
+        """Largest batch that a server may merge requests to: none that is within the limits alone is beyond them merged."""
+        return max(1, min(self.max_batch(n_past, n_samples, n_future), self.max_given_frames // self.max_steps))
