@@ -4,9 +4,9 @@ from svg_tf.config import ExperimentConfig, from_dict
 
 _SMMNIST = {"data": {"name": "moving_mnist"}}
 _MINI = {
-    "model": {"image_size": 32, "width": 16, "beta": 2e-4},
-    "data": {"name": "moving_mnist", "batch_size": 32, "moving_mnist": {"num_digits": 1}},
-    "train": {"epochs": 5, "steps_per_epoch": 600, "final_learning_rate": 1e-4},
+    "model": {"image_size": 32, "width": 16, "rnn_size": 128, "beta": 2e-4},
+    "data": {"name": "moving_mnist", "batch_size": 16, "moving_mnist": {"num_digits": 1}},
+    "train": {"epochs": 12, "steps_per_epoch": 600, "final_learning_rate": 1e-4},
     "eval": {"n_samples": 10},
 }
 _KTH = {
