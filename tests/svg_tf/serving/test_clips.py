@@ -1,6 +1,7 @@
 """Clips in and futures out."""
 
 import io
+import pathlib
 
 import numpy as np
 import pytest
@@ -124,6 +125,12 @@ def test_too_short_empty_and_damaged(tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"not a video")
     with pytest.raises(ValueError, match="not a video that can be decoded"):
         clips.read(tmp_path / "a.mp4", SIZE)
+
+
+def test_the_clip_beside_the_shipped_model():
+    read = clips.read(pathlib.Path(__file__).resolve().parents[3] / "saved_models" / "clip.gif", SIZE)
+    assert read.shape == (5, 32, 32, 1) and read.max() > 200
+    assert all((a != b).any() for a, b in zip(read[:-1], read[1:], strict=True))
 
 
 def test_real_videos(shared_data):
