@@ -146,7 +146,8 @@ class TrainConfig:
     """Global gradient norm above which gradients are scaled down; 0 = off (paper)."""
     seed: int = 0
     """All noise and the order of the data derive from it, the step, and the row of the global batch."""
-    strategy: Literal["single", "mirrored"] = "single"
+    strategy: Literal["single", "mirrored", "multi_worker"] = "single"
+    """mirrored: all GPUs of this machine; multi_worker: several machines, by TF_CONFIG. data.batch_size is the global batch."""
     checkpoint_every: int = 600
     """Steps between checkpoints, besides the one at each epoch's end."""
     keep_checkpoints: int = 3
@@ -159,7 +160,8 @@ class TrainConfig:
         _require(self.learning_rate > 0, f"learning_rate must be positive, got {self.learning_rate}.")
         _require(self.final_learning_rate >= 0, f"final_learning_rate must not be negative, got {self.final_learning_rate}.")
         _require(self.clip_norm >= 0, f"clip_norm must not be negative, got {self.clip_norm}.")
-        _require(self.strategy in ("single", "mirrored"), f"strategy must be 'single' or 'mirrored', got {self.strategy!r}.")
+        strategies = ("single", "mirrored", "multi_worker")
+        _require(self.strategy in strategies, f"strategy must be one of {strategies}, got {self.strategy!r}.")
         _require(0 <= self.seed < 2**31, f"seed must be in [0, 2**31), got {self.seed}.")
 
 

@@ -6,22 +6,29 @@ A run directory holds
   logs/          TensorBoard: scalars of training and validation, sample videos
 """
 
+import contextlib
 import dataclasses
 import json
 import logging
 import os
 import pathlib
+import tempfile
 
 import keras
 import tensorflow as tf
 
 import data_pipelines
 from svg_tf import callbacks as svg_callbacks
-from svg_tf import checkpoints, config, summaries, versions
+from svg_tf import checkpoints, config, multi_worker, summaries, versions
 from svg_tf.config import ExperimentConfig
 from svg_tf.models.svg import SVG
 
 log = logging.getLogger(__name__)
+STRATEGIES = {
+    "single": tf.distribute.get_strategy,
+    "mirrored": tf.distribute.MirroredStrategy,
+    "multi_worker": tf.distribute.MultiWorkerMirroredStrategy,
+}
 
 
 def open_run(experiment: ExperimentConfig, run_dir) -> pathlib.Path:
@@ -124,12 +131,13 @@ def train(experiment: ExperimentConfig, run_dir, verbose: bool = True) -> SVG:
     t = experiment.train
     if t.deterministic:
         tf.config.experimental.enable_op_determinism()
-    strategy = tf.distribute.MirroredStrategy() if t.strategy == "mirrored" else tf.distribute.get_strategy()
+    strategy = STRATEGIES[t.strategy]()
     if experiment.data.batch_size % strategy.num_replicas_in_sync:
         raise ValueError(
             f"data.batch_size {experiment.data.batch_size} must be divisible by the {strategy.num_replicas_in_sync} replicas."
         )
-    run_dir = open_run(experiment, run_dir)
+    chief = multi_worker.is_chief(strategy)
+    run_dir = open_run(experiment, run_dir) if chief else pathlib.Path(run_dir)
     with strategy.scope():
         model = build(experiment)
         restored = checkpoints.restore_latest(run_dir / "checkpoints", model, with_optimizer=True)
@@ -138,28 +146,43 @@ def train(experiment: ExperimentConfig, run_dir, verbose: bool = True) -> SVG:
     if step >= total:
         log.info("%s is complete at step %d.", run_dir, step)
         return model
-    summaries.purge(run_dir / "logs", step)
     if step:
         log.info("Continuing %s at step %d of %d.", run_dir, step, total)
-    validation = load_data(experiment, "validation", shuffle=False, repeat=False).take(experiment.eval.validation_steps)
-    with svg_callbacks.termination() as stop:
-        callbacks = _callbacks(experiment, run_dir, step, state, stop, verbose)
+    with contextlib.ExitStack() as stack:
+        if chief:
+            summaries.purge(run_dir / "logs", step)
+        else:  # the same callbacks, whose files nobody needs
+            run_dir = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        stop = stack.enter_context(svg_callbacks.termination())
+        callbacks = _callbacks(experiment, run_dir, step, state, stop, verbose and chief)
         while step < total:
             # A run that stopped within an epoch first finishes that epoch.
             epoch, done = divmod(step, t.steps_per_epoch)
             until = epoch + 1 if done else t.epochs
-            model.fit(
-                load_data(experiment, "train", start_batch=step),
-                validation_data=validation,
-                initial_epoch=epoch,
-                epochs=until,
-                steps_per_epoch=t.steps_per_epoch - done,
-                callbacks=callbacks,
-                shuffle=False,
-                verbose=0,
-            )
+            _fit(model, experiment, strategy, step, epoch, until, t.steps_per_epoch - done, callbacks)
             step = until * t.steps_per_epoch
     return model
+
+
+def _fit(model, experiment, strategy, step, epoch, until, steps_per_epoch, callbacks):
+    """`fit` from `step` on, by Keras or, on several machines, by the loop of `multi_worker`."""
+    several = experiment.train.strategy == "multi_worker"
+    share = multi_worker.shard(strategy) if several else (0, 1)
+    train_data = load_data(experiment, "train", start_batch=step, shard=share)
+    held_out = load_data(experiment, "validation", shuffle=False, repeat=False, drop_remainder=several, shard=share)
+    arguments = {
+        "validation_data": held_out.take(experiment.eval.validation_steps),
+        "initial_epoch": epoch,
+        "epochs": until,
+        "steps_per_epoch": steps_per_epoch,
+        "callbacks": callbacks,
+    }
+    if several:
+        train_data = multi_worker.with_rows(train_data, *share)
+        arguments["validation_data"] = multi_worker.with_rows(arguments["validation_data"], *share)
+        multi_worker.fit(model, strategy, train_data, **arguments)
+    else:
+        model.fit(train_data, shuffle=False, verbose=0, **arguments)
 
 
 def _callbacks(experiment: ExperimentConfig, run_dir: pathlib.Path, step: int, state: dict, stop, verbose: bool) -> list:

@@ -14,6 +14,7 @@ ORDER = [
     {"models"},
     {"checkpoints"},
     {"callbacks", "report", "comparison", "evaluation", "figures", "serving"},
+    {"multi_worker"},
     {"training"},
     {"cli_evaluation", "cli_serving"},
     {"cli"},

@@ -81,8 +81,7 @@ class VideoPredictor(keras.Model):
         frames = self._frames(data)
         replica, batch = tf.distribute.get_replica_context().replica_id_in_sync_group, tf.shape(frames)[0]
         step = self.optimizer.iterations
-        # Replica r holds rows r * batch ... (r + 1) * batch - 1 of the global batch.
-        rows, total = replica * batch + tf.range(batch), batch * kernels.replicas()
+        rows, total = self._rows(data, replica, batch), batch * kernels.replicas()
         seed = noise.BatchSeed(noise.fold(noise.seed_pair(self.run_seed), noise.TRAIN, step), rows, total)
         with tf.GradientTape() as tape:
             values = self.objective(frames, seed, "train", step)
@@ -97,12 +96,17 @@ class VideoPredictor(keras.Model):
     def test_step(self, data):
         frames = self._frames(data)
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        # One seed for each sequence by its place in the evaluation, so that the batch size does not matter.
-        first = tf.cast(self._trackers["loss"].count, tf.int32)
-        index = (first + tf.range(tf.shape(frames)[0])) * kernels.replicas() + replica
+        # One seed for each sequence by its place in the evaluation, so that batch size and replicas do not matter.
+        first = tf.cast(self._trackers["loss"].count, tf.int32) * kernels.replicas()
+        index = first + self._rows(data, replica, tf.shape(frames)[0])
         seeds = noise.fold_each(noise.fold(noise.seed_pair(self.run_seed), noise.TEST), index)
         step = self.optimizer.iterations if self.optimizer is not None else 2**31 - 1
         return self._report(self.objective(frames, seeds, "running", step))
+
+    def _rows(self, data, replica, batch):
+        """int32 [batch]: places in the global batch; replica r holds rows r * batch ... unless the data says otherwise."""
+        batches, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return batches["row"] if isinstance(batches, dict) and "row" in batches else replica * batch + tf.range(batch)
 
     def _report(self, values):
         for name, tracker in self._trackers.items():

@@ -1,0 +1,92 @@
+"""Two processes on this machine train as one does, and a run goes on after a worker was lost."""
+
+import dataclasses
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from svg_tf import checkpoints, config, presets
+
+pytest.importorskip("sklearn")
+PRESET = presets.get("smmnist_mini")
+TINY = dataclasses.replace(
+    PRESET,
+    model=dataclasses.replace(PRESET.model, width=2, g_dim=4, z_dim=2, rnn_size=3, n_past=2, beta=1e-2),
+    data=dataclasses.replace(
+        PRESET.data, batch_size=4, n_future=2, moving_mnist=dataclasses.replace(PRESET.data.moving_mnist, digits="uci")
+    ),
+    train=dataclasses.replace(
+        PRESET.train, epochs=2, steps_per_epoch=4, checkpoint_every=2, learning_rate=1e-4, adam_epsilon=1e-3
+    ),
+    eval=dataclasses.replace(PRESET.eval, n_future=3, n_samples=2, validation_steps=2, summary_sequences=1),
+)
+SCRIPT = """
+import os, signal, sys
+from svg_tf import callbacks, config, training
+experiment = config.from_json(config.ExperimentConfig, open(sys.argv[2]).read())
+die_at = int(sys.argv[3])
+class Scalars(callbacks.Scalars):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, every=2, **kwargs)
+    def on_train_batch_end(self, batch, logs=None):
+        super().on_train_batch_end(batch, logs)
+        if self.model.step == die_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+callbacks.Scalars = Scalars
+training.train(experiment, sys.argv[1], verbose=False)
+"""
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for s in sockets:
+        s.bind(("127.0.0.1", 0))
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+def start(run_dir, workers, die_at=0):
+    """Starts `workers` processes, of which the last one dies after step `die_at`; returns [(exit code, stderr)]."""
+    experiment = dataclasses.replace(
+        TINY, train=dataclasses.replace(TINY.train, strategy="multi_worker" if workers > 1 else "single")
+    )
+    file = run_dir.with_suffix(".json")
+    file.write_text(config.to_json(experiment))
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(workers)]
+    processes = []
+    for i in range(workers):
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TF_CPP_MIN_LOG_LEVEL": "1"}
+        if workers > 1:
+            environment["TF_CONFIG"] = json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": i}})
+        arguments = [sys.executable, "-c", SCRIPT, str(run_dir), str(file), str(die_at if i == workers - 1 else 0)]
+        processes.append(subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, env=environment))
+    return [(p.wait(), error) for p, error in ((p, p.communicate(timeout=600)[1]) for p in processes)]
+
+
+def weights(run_dir, step):
+    with np.load(checkpoints.path_of(run_dir / "checkpoints", step), allow_pickle=False) as file:
+        return {name: file[name] for name in file.files if name.startswith("model/")}
+
+
+def test_two_workers_equal_one_and_go_on_after_one_was_lost(tmp_path):
+    ((code, error),) = start(tmp_path / "one", 1)
+    assert code == 0, error[-3000:]
+    (chief, message), (lost, _) = start(tmp_path / "two", 2, die_at=5)
+    assert lost == -signal.SIGKILL
+    assert chief != 0
+    assert "worker" in message.lower(), message[-3000:]
+    assert checkpoints.existing(tmp_path / "two" / "checkpoints")[-1][0] == 4
+    for code, error in start(tmp_path / "two", 2):
+        assert code == 0, error[-3000:]
+    one, two = weights(tmp_path / "one", 8), weights(tmp_path / "two", 8)
+    assert set(one) == set(two)
+    for name, value in one.items():
+        np.testing.assert_allclose(two[name], value, rtol=1e-4, atol=2e-6, err_msg=name)
