@@ -6,7 +6,8 @@ from typing import Literal
 
 import tyro
 
-from svg_tf.serving.limits import Limits
+from svg_tf.serving import DEFAULT
+from svg_tf.serving.limits import Limits, check_name
 
 SHIPPED = "smmnist_mini"
 
@@ -41,10 +42,10 @@ class Export:
             raise ValueError(f"{self.run_dir} is not a run directory: it has no config.json.")
         if self.out.exists() and not self.out.is_dir():
             raise ValueError(f"--out must be a folder, {self.out} is none.")
+        check_name(self.out.resolve().name)
         from svg_tf import evaluation, report, training
         from svg_tf.serving import export
 
-        export.check_name(self.out.resolve().name)
         measured = report.read(self.evaluation)[0] if self.evaluation else {}
         model, experiment, step = training.load_run(self.run_dir)
         total = experiment.train.epochs * experiment.train.steps_per_epoch
@@ -106,9 +107,9 @@ class Predict:
 
         with client.connect(self.url or self.model, self.name, version=self.version, timeout=self.timeout,
                             retries=self.retries) as model:  # fmt: skip
-            if client.DEFAULT not in model.inputs:
+            if DEFAULT not in model.inputs:
                 raise ValueError(f"{self.url or self.model} is no video predictor: its signatures are {sorted(model.inputs)}.")
-            size = model.inputs[client.DEFAULT]["frames"].shape[2:]
+            size = model.inputs[DEFAULT]["frames"].shape[2:]
             contexts = [clips.read(path, size, self.n_past, self.fit) for path in self.input]  # all, before the first answer
             for i, (context, target) in enumerate(zip(self._shown_progress(contexts), targets, strict=True)):
                 futures = client.predict(model, context, self.n_future or None, self.n_samples or None, (self.seed, i))

@@ -12,10 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from svg_tf.serving import remote
+from svg_tf.serving import DEFAULT, GENERATE, remote
 from svg_tf.serving.remote import RequestError, Spec
-
-DEFAULT, GENERATE = "serving_default", "generate"
 
 
 def connect(where, name: str = "", *, version: int | None = None, timeout: float = 60.0, retries: int = 4):
@@ -111,12 +109,19 @@ def predict(model, frames, n_future: int | None = None, n_samples: int | None = 
             f"frames must be uint8 [time, {size[0]}, {size[1]}, {size[2]}] for this model, got {frames.dtype} of shape "
             f"{frames.shape}."
         )
-    inputs = {"frames": frames[None], "seed": np.asarray(seed, np.int32).reshape(1, -1)}
+    pair = np.asarray(seed)
+    if pair.shape != (2,) or pair.dtype.kind not in "iu" or (abs(pair.astype(np.int64)) >= 2**31).any():
+        raise ValueError(f"seed must be two int32 numbers, got {seed!r}.")
+    inputs = {"frames": frames[None], "seed": pair.astype(np.int32)[None]}
     if n_future is None and n_samples is None:
         return model.call(DEFAULT, inputs)["frames"][0]
     lengths = default_lengths(model)
-    counts = {"n_future": n_future or lengths.n_future, "n_samples": n_samples or lengths.n_samples}
-    return model.call(GENERATE, inputs | {key: np.int32(value) for key, value in counts.items()})["frames"][0]
+    for key, value, default in (("n_future", n_future, lengths.n_future), ("n_samples", n_samples, lengths.n_samples)):
+        value = default if value is None else value
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 1 <= value < 2**31:
+            raise ValueError(f"{key} must be an integer in [1, 2**31), got {value!r}.")
+        inputs[key] = np.int32(value)
+    return model.call(GENERATE, inputs)["frames"][0]
 
 
 def _spec(tensor_spec) -> Spec:

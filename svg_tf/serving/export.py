@@ -10,7 +10,6 @@ A version is written under a name that servers pass over (they look for numbers)
 import json
 import os
 import pathlib
-import re
 import shutil
 import tempfile
 from dataclasses import dataclass, field
@@ -21,15 +20,14 @@ import tensorflow as tf
 from svg_tf import config, versions
 from svg_tf.config import ExperimentConfig
 from svg_tf.models.svg import SVG
-from svg_tf.serving import card, signatures, warmup
-from svg_tf.serving.limits import Limits
+from svg_tf.serving import card, remote, signatures, warmup
+from svg_tf.serving.limits import Limits, check_name
 from svg_tf.visualization import write_atomically
 
 EXTRA = "assets.extra"
 CONFIG_FILE, CARD_FILE = "config.json", "MODEL_CARD.md"
 BATCH_AT_MOST = 16  # server-side batches; larger ones gain nothing on CPUs and delay their first request
 MAX_SHARD_BYTES = 2_000_000
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ def export(
         if not np.isfinite(variable.numpy()).all():
             raise ValueError(f"The model's weights are not finite (first: {variable.path}): nothing is exported.")
     if with_warmup:
-        warmup.require_serving_api()
+        remote.require_serving_api()
     path.mkdir(parents=True, exist_ok=True)
     temporary = pathlib.Path(tempfile.mkdtemp(dir=path, prefix=".export-"))
     try:
@@ -89,17 +87,6 @@ def export(
     write_atomically(path / "models.config", models_config(path.name).encode())
     write_atomically(path / "batching.config", batching_config(min(batch, BATCH_AT_MOST)).encode())
     return version
-
-
-def check_name(name: str) -> None:
-    """Raises `ValueError` for a name that TensorFlow Serving or a file system may not take."""
-    if not _NAME.fullmatch(name):
-        raise ValueError(
-            f"A model's name must be letters, digits, '_', '-' and '.', begin with a letter or digit and have at most 128 "
-            f"characters, got {name!r}."
-        )
-    if name.isdigit():
-        raise ValueError(f"The folder of a model must not be a number, which would be a version, got {name!r}.")
 
 
 def check_lengths(model_config, n_future, n_samples, limits: Limits) -> None:

@@ -1,9 +1,12 @@
-"""What one request may ask of an exported model: baked into its graph, so that a request cannot exhaust a server.
+"""What one request may ask of an exported model, baked into its graph so that none can exhaust a server; what names it takes.
 
 Standard library only.
 """
 
+import re
 from dataclasses import dataclass
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
 @dataclass(frozen=True)
@@ -43,3 +46,14 @@ class Limits:
     def server_batch(self, n_past: int, n_samples: int, n_future: int) -> int:
         """Largest batch that a server may merge requests to: none that is within the limits alone is beyond them merged."""
         return max(1, min(self.max_batch(n_past, n_samples, n_future), self.max_given_frames // self.max_steps))
+
+
+def check_name(name: str) -> None:
+    """Raises `ValueError` for a name that TensorFlow Serving or a file system may not take."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"A model's name must be letters, digits, '_', '-' and '.', begin with a letter or digit and have at most 128 "
+            f"characters, got {name!r}."
+        )
+    if name.isdigit():
+        raise ValueError(f"The folder of a model must not be a number, which would be a version, got {name!r}.")

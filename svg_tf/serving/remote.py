@@ -77,8 +77,6 @@ class GrpcModel(Model):
     """A model on a server's gRPC port."""
 
     def __init__(self, url, name: str, version: int | None, timeout: float, retries: int):
-        from svg_tf.serving.warmup import require_serving_api
-
         require_serving_api()
         import grpc
         import tensorflow as tf
@@ -209,6 +207,15 @@ class RestModel(Model):
 
     def close(self):
         self._session.close()
+
+
+def require_serving_api() -> None:
+    """Raises `ValueError`, naming the extra, where TensorFlow Serving's protos or gRPC are missing."""
+    try:
+        import grpc  # noqa: F401
+        import tensorflow_serving.apis.predict_pb2  # noqa: F401
+    except ImportError as error:
+        raise ValueError('TensorFlow Serving\'s protos are missing: pip install "svg_tf[serving]".') from error
 
 
 def is_loopback(host: str) -> bool:

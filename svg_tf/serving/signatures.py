@@ -9,10 +9,8 @@ import tensorflow as tf
 
 from data_pipelines import transform
 from svg_tf.models import sampling
+from svg_tf.serving import DEFAULT, GENERATE, GENERATE_FLOAT, RECONSTRUCT, UNCERTAINTY
 from svg_tf.serving.limits import Limits
-
-DEFAULT = "serving_default"
-GENERATE, GENERATE_FLOAT, RECONSTRUCT, UNCERTAINTY = "generate", "generate_float", "reconstruct", "uncertainty"
 
 
 class Variables(tf.Module):

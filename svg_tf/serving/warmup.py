@@ -10,18 +10,10 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from svg_tf.serving import signatures
+from svg_tf.serving import DEFAULT, RECONSTRUCT, UNCERTAINTY
+from svg_tf.serving.remote import require_serving_api
 
 FILE = "tf_serving_warmup_requests"
-
-
-def require_serving_api():
-    """The protos of TensorFlow Serving. Raises `ValueError` naming the extra where the package is missing."""
-    try:
-        from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
-    except ImportError as error:
-        raise ValueError('TensorFlow Serving\'s protos are missing: pip install "svg_tf[serving]".') from error
-    return predict_pb2, prediction_log_pb2
 
 
 def requests(model, names) -> list[tuple[str, dict[str, np.ndarray]]]:
@@ -30,16 +22,18 @@ def requests(model, names) -> list[tuple[str, dict[str, np.ndarray]]]:
     frames = np.zeros([1, max(c.n_past, 2), c.image_size, c.image_size, c.channels], np.uint8)
     seed = np.zeros([1, 2], np.int32)
     inputs = {
-        signatures.DEFAULT: {"frames": frames[:, : c.n_past], "seed": seed},
-        signatures.RECONSTRUCT: {"frames": frames, "seed": seed},
-        signatures.UNCERTAINTY: {"frames": frames},
+        DEFAULT: {"frames": frames[:, : c.n_past], "seed": seed},
+        RECONSTRUCT: {"frames": frames, "seed": seed},
+        UNCERTAINTY: {"frames": frames},
     }
     return [(name, value) for name, value in inputs.items() if name in names]
 
 
 def write(path: pathlib.Path, name: str, model, signature_names) -> None:
     """Writes the PredictionLog records for the model served as `name`."""
-    predict_pb2, prediction_log_pb2 = require_serving_api()
+    require_serving_api()
+    from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
     with tf.io.TFRecordWriter(str(path)) as writer:
         for signature, inputs in requests(model, signature_names):
             request = predict_pb2.PredictRequest()

@@ -1,6 +1,7 @@
 """Latency and throughput of an exported model against `model.generate` in process; cold start in the C++ loader.
 
-Both answer the same requests in turn, in one process. Cold start, first request (with and without a replay of the warm-up
+Both answer the same requests in turn, in one process; on a machine that does other work too, the ratio of their CPU times
+is the steadier one. Cold start, first request (with and without a replay of the warm-up
 request) and peak memory are those of fresh processes without TensorFlow in Python.
 """
 
@@ -19,7 +20,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from svg_tf import presets, training
-from svg_tf.serving import client, export, signatures, warmup
+from svg_tf.serving import DEFAULT, client, export, warmup
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -68,37 +69,43 @@ def compare(model, exported, batch: int, runs: int, arguments) -> dict:
         "model": lambda: model.generate(floats, arguments.n_future, arguments.n_samples, seeds).numpy(),
         "exported": lambda: exported.call("serving_default", {"frames": frames, "seed": seeds}),
     }
-    seconds = {name: [] for name in callers}
-    for run in range(runs + 3):
-        for name, caller in callers.items():
-            start = time.perf_counter()
-            caller()
-            if run >= 3:
+    seconds, cpu = ({name: [] for name in callers} for _ in range(2))
+    for run in range(runs + 4):
+        for name in list(callers)[:: 1 if run % 2 else -1]:  # neither is always the first
+            start, cpu_start = time.perf_counter(), time.process_time()
+            callers[name]()
+            if run >= 4:
                 seconds[name].append(time.perf_counter() - start)
+                cpu[name].append(time.process_time() - cpu_start)
     predicted = batch * arguments.n_samples * arguments.n_future
     values = {
         name: {
             "p50_seconds": statistics.median(s),
             "p99_seconds": float(np.percentile(s, 99)),
             "frames_per_second": predicted / statistics.median(s),
+            "p50_cpu_seconds": statistics.median(cpu[name]),
         }
         for name, s in seconds.items()
     }
-    return {**values, "runs": runs, "speed_ratio": values["model"]["p50_seconds"] / values["exported"]["p50_seconds"]}
+    ratios = {
+        f"{kind}_ratio": values["model"][key] / values["exported"][key]
+        for kind, key in (("speed", "p50_seconds"), ("cpu", "p50_cpu_seconds"))
+    }
+    return {**values, "runs": runs, **ratios}
 
 
 def cold_start(model, version, replay: bool, folder) -> dict:
     """A fresh process that loads the version and answers five requests of one sequence."""
     folder = pathlib.Path(folder)
     content = saved_model_pb2.SavedModel.FromString((version / "saved_model.pb").read_bytes())
-    definition = content.meta_graphs[0].signature_def[signatures.DEFAULT]
+    definition = content.meta_graphs[0].signature_def[DEFAULT]
     names = {side: {k: v.name for k, v in getattr(definition, side).items()} for side in ("inputs", "outputs")}
-    record = dict(warmup.requests(model, [signatures.DEFAULT]))[signatures.DEFAULT]
+    record = dict(warmup.requests(model, [DEFAULT]))[DEFAULT]
     np.savez(folder / "warm_up.npz", **record)
     rng = np.random.default_rng(1)
     np.savez(folder / "request.npz", frames=rng.integers(0, 256, record["frames"].shape, np.uint8), seed=record["seed"])
     job = {"library": str(pathlib.Path(tf.__file__).parent), "model": str(version),
-           "signatures": {signatures.DEFAULT: names}, "request": str(folder / "request.npz"),
+           "signatures": {DEFAULT: names}, "request": str(folder / "request.npz"),
            "warm_up": str(folder / "warm_up.npz") if replay else None}  # fmt: skip
     (folder / "job.json").write_text(json.dumps(job))
     command = [sys.executable, "-I", str(HERE / "_serve_cold_start.py"), str(folder / "job.json")]
@@ -108,12 +115,12 @@ def cold_start(model, version, replay: bool, folder) -> dict:
 def show(results: dict) -> None:
     title = f"{results['preset']}, {results['n_samples']} samples x {results['n_future']} frames for each sequence"
     print(f"Serving, {title}; export {results['export_seconds']:.0f} s, {results['export_megabytes']:.1f} MB")
-    print(f"{'':28}{'p50 ms':>10}{'p99 ms':>10}{'frames/s':>10}{'ratio':>8}")
+    print(f"{'':28}{'p50 ms':>10}{'p99 ms':>10}{'frames/s':>10}{'ratio':>8}{'ratio of CPU time':>20}")
     for batch in (1, 16):
         values = results[f"batch_{batch}"]
         for name, label in (("model", "model.generate"), ("exported", "exported graph")):
             v = values[name]
-            ratio = f"{values['speed_ratio']:8.2f}" if name == "exported" else ""
+            ratio = f"{values['speed_ratio']:8.2f}{values['cpu_ratio']:20.2f}" if name == "exported" else ""
             print(f"  batch {batch:2}  {label:16}{1000 * v['p50_seconds']:10.1f}{1000 * v['p99_seconds']:10.1f}"
                   f"{v['frames_per_second']:10.0f}{ratio}")  # fmt: skip
     for name, label in (("cold", "without warm-up"), ("warmed_up", "with warm-up")):

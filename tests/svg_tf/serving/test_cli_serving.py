@@ -79,7 +79,7 @@ def test_export_refuses_before_it_writes(exported, tmp_path, capsys):
         ([exported.run, "--out", tmp_path / "file"], "must be a folder"),
         ([exported.run, "--out", tmp_path / "a b"], "A model's name must be"),
         ([exported.run, "--out", out, "--evaluation", tmp_path], "holds no finished evaluation"),
-        ([exported.run, "--out", out], "is unfinished (step 7 of 3000)"),
+        ([exported.run, "--out", out], "is unfinished (step 7 of "),
         ([exported.run, "--out", out, "--unfinished", "--n-samples", 999], "beyond the limits of one request"),
     ):
         assert cli.main(["export", *map(str, arguments)]) == 2, arguments

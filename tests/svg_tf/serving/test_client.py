@@ -169,6 +169,14 @@ def test_what_the_client_refuses_itself(local, frames, seeds):
     for wrong in (frames[0].astype(float), frames, frames[0, :, :16]):
         with pytest.raises(ValueError, match=r"frames must be uint8 \[time, 32, 32, 1\]"):
             client.predict(local, wrong)
+    for arguments, message in (
+        ({"n_future": 0}, r"n_future must be an integer in \[1, 2\*\*31\), got 0"),
+        ({"n_samples": 2**31}, "n_samples must be an integer in"),
+        ({"seed": (1, 2, 3)}, "seed must be two int32 numbers"),
+        ({"seed": (0, 2**31)}, "seed must be two int32 numbers"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            client.predict(local, frames[0], **arguments)
 
 
 def bad_requests(frames, seeds):
