@@ -4,7 +4,7 @@ from svg_tf.config import ExperimentConfig, from_dict
 
 _SMMNIST = {"data": {"name": "moving_mnist"}}
 _MINI = {
-    "model": {"image_size": 32, "width": 16, "rnn_size": 128, "beta": 2e-4},
+    "model": {"image_size": 32, "width": 16, "rnn_size": 128, "beta": 2e-4, "beta_warmup_steps": 3000},
     "data": {"name": "moving_mnist", "batch_size": 16, "moving_mnist": {"num_digits": 1}},
     "train": {"epochs": 12, "steps_per_epoch": 600, "final_learning_rate": 1e-4},
     "eval": {"n_samples": 10},
