@@ -70,18 +70,7 @@ def save(directory, model, step: int, state: dict, keep: int) -> pathlib.Path:
     directory = pathlib.Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     arrays = {name: value_of(v) for name, v in variables_of(model, True).items()}
-    header = np.frombuffer(json.dumps({"step": step, "state": state}).encode(), np.uint8)
-    path = path_of(directory, step)
-    temporary = path.with_suffix(".tmp")
-    try:
-        with open(temporary, "wb") as file:
-            np.savez(file, header=header, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    path = _write(path_of(directory, step), step, state, arrays)
     for _, old in existing(directory)[:-keep]:
         old.unlink(missing_ok=True)
     return path
@@ -101,6 +90,33 @@ def keep_best(path: pathlib.Path) -> None:
     except OSError:  # a file system without links
         shutil.copyfile(path, temporary)
     os.replace(temporary, best(path.parent))
+
+
+def save_weights(directory, model, step: int) -> pathlib.Path:
+    """A checkpoint to use a model but not to train it on: weights only, in half precision (relative error 5e-4), a sixth of
+    the size."""
+    directory = pathlib.Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    arrays = {name: value_of(v).astype(np.float16) for name, v in variables_of(model, False).items()}
+    too_large = sorted(name for name, array in arrays.items() if not np.isfinite(array).all())
+    if too_large:
+        raise ValueError(f"{too_large[0]} holds values beyond half precision.")
+    return _write(path_of(directory, step), step, {}, arrays)
+
+
+def _write(path: pathlib.Path, step: int, state: dict, arrays: dict[str, np.ndarray]) -> pathlib.Path:
+    header = np.frombuffer(json.dumps({"step": step, "state": state}).encode(), np.uint8)
+    temporary = path.with_suffix(".tmp")
+    try:
+        with open(temporary, "wb") as file:
+            np.savez(file, header=header, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return path
 
 
 def restore(path, model, with_optimizer: bool) -> tuple[int, dict]:

@@ -1,5 +1,6 @@
 """`svg-tf`: presets, train, generate; the other commands are in `cli_evaluation` and `cli_serving`."""
 
+import json
 import logging
 import os
 import pathlib
@@ -64,6 +65,29 @@ class Generate:
         print(f"{self.out}: {len(frames)} sequences, model at step {step}")
 
 
+@dataclass(frozen=True)
+class Slim:
+    """Copy a run to use it elsewhere, not to train on: configuration and weights in half precision, a sixth of the size."""
+
+    run_dir: tyro.conf.Positional[pathlib.Path]
+    out: pathlib.Path
+    best: bool = False
+    """The weights of the lowest validation loss, in place of the last ones."""
+
+    def run(self):
+        if self.out.exists() and any(self.out.iterdir()):
+            raise ValueError(f"{self.out} exists and is not empty.")
+        from svg_tf import checkpoints, training
+
+        model, _, step = training.load_run(self.run_dir, best=self.best)
+        path = checkpoints.save_weights(self.out / "checkpoints", model, step)
+        facts = json.loads((self.run_dir / "config.json").read_text(encoding="utf-8"))
+        data = facts["config"]["data"]
+        data["data_dir"] = data["moving_mnist"]["digits_dir"] = ""  # folders of this machine
+        (self.out / "config.json").write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+
+
 def _train(arguments: list[str]) -> int:
     """`svg-tf train PRESET --run-dir DIR [--model.beta 2e-4 ...]`: every configuration field is a flag."""
     name = arguments[0] if arguments and not arguments[0].startswith("-") else None
@@ -91,8 +115,16 @@ def _train(arguments: list[str]) -> int:
     return tyro.cli(train, prog=f"svg-tf train {name}", args=arguments[1:])
 
 
-COMMANDS = {"presets": Presets, "generate": Generate, "evaluate": Evaluate, "compare": Compare, "figures": Figures,
-            "export": Export, "predict": Predict}  # fmt: skip
+COMMANDS = {
+    "presets": Presets,
+    "generate": Generate,
+    "evaluate": Evaluate,
+    "compare": Compare,
+    "figures": Figures,
+    "slim": Slim,
+    "export": Export,
+    "predict": Predict,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:

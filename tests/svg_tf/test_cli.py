@@ -2,10 +2,11 @@
 
 import json
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from svg_tf import cli, presets
+from svg_tf import cli, presets, training
 
 TINY = [
     *("--model.width", "2", "--model.g-dim", "4", "--model.rnn-size", "4", "--model.z-dim", "2"),
@@ -29,6 +30,17 @@ def test_train_generate_and_refuse_another_configuration(tmp_path, capsys):
     config = json.loads((run / "config.json").read_text())
     assert config["config"]["model"]["width"] == 2
     assert "tensorflow" in config["versions"]
+    slim = tmp_path / "slim"
+    assert cli.main(["slim", str(run), "--out", str(slim)]) == 0
+    (whole,), (half,) = (list((folder / "checkpoints").glob("step*")) for folder in (run, slim))
+    assert half.stat().st_size < whole.stat().st_size
+    assert cli.main(["slim", str(run), "--out", str(slim)]) == 2
+    assert "not empty" in capsys.readouterr().err
+    model, exact = training.load_run(slim)[0], training.load_run(run)[0]
+    for a, b in zip(model.trainable_variables, exact.trainable_variables, strict=True):
+        np.testing.assert_allclose(a.value, b.value, rtol=1e-3, atol=1e-6)
+    assert cli.main(["train", "smmnist_mini", "--run-dir", str(slim), *TINY]) == 2
+    assert "No usable checkpoint" in capsys.readouterr().err
     out = tmp_path / "samples.gif"
     assert cli.main(["generate", str(run), "--out", str(out), "--n-samples", "2", "--sequences", "2"]) == 0
     assert Image.open(out).n_frames == 8  # 5 context frames and eval.n_future
