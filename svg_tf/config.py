@@ -148,6 +148,10 @@ class TrainConfig:
     """All noise and the order of the data derive from it, the step, and the row of the global batch."""
     strategy: Literal["single", "mirrored", "multi_worker"] = "single"
     """mirrored: all GPUs of this machine; multi_worker: several machines, by TF_CONFIG. data.batch_size is the global batch."""
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    """Of the layers' arithmetic; weights, statistics, distributions and losses are float32, and float16 scales the loss."""
+    jit_compile: bool = False
+    """Compile the training step by XLA (single device)."""
     checkpoint_every: int = 600
     """Steps between checkpoints, besides the one at each epoch's end."""
     keep_checkpoints: int = 3
@@ -162,6 +166,9 @@ class TrainConfig:
         _require(self.clip_norm >= 0, f"clip_norm must not be negative, got {self.clip_norm}.")
         strategies = ("single", "mirrored", "multi_worker")
         _require(self.strategy in strategies, f"strategy must be one of {strategies}, got {self.strategy!r}.")
+        precisions = ("float32", "mixed_bfloat16", "mixed_float16")
+        _require(self.precision in precisions, f"precision must be one of {precisions}, got {self.precision!r}.")
+        _require(not self.jit_compile or self.strategy == "single", "jit_compile needs strategy='single'.")
         _require(0 <= self.seed < 2**31, f"seed must be in [0, 2**31), got {self.seed}.")
 
 

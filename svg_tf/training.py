@@ -82,8 +82,8 @@ def optimizer_of(experiment: ExperimentConfig) -> keras.optimizers.Optimizer:
 def build(experiment: ExperimentConfig) -> SVG:
     """The compiled model with fresh weights that derive from the run's seed."""
     keras.utils.set_random_seed(experiment.train.seed)
-    model = SVG(experiment.model)
-    model.compile(optimizer=optimizer_of(experiment), seed=experiment.train.seed)
+    model = SVG(experiment.model, dtype=experiment.train.precision)
+    model.compile(optimizer=optimizer_of(experiment), seed=experiment.train.seed, jit_compile=experiment.train.jit_compile)
     model.optimizer.build(model.trainable_variables)
     return model
 

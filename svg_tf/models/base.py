@@ -1,5 +1,7 @@
 """What every video predictor shares: the training step, its metrics, and the checks of what comes in."""
 
+import contextlib
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -27,6 +29,17 @@ def check_frames(frames, image_size: int, channels: int, least: int, what: str =
     return frames
 
 
+@contextlib.contextmanager
+def dtype_policy(policy):
+    """Layers made within it follow `policy`: Keras gives a model's policy to the model alone, not to its layers."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
 class VideoPredictor(keras.Model):
     """A Keras model trained on batches {"frames": float32 [B, T, H, W, C] in [0, 1]}.
 
@@ -41,7 +54,7 @@ class VideoPredictor(keras.Model):
         self.run_seed = 0
         self._trackers = {name: keras.metrics.Mean(name=name) for name in self.metric_names}
 
-    def compile(self, optimizer="adam", *, seed: int = 0, **kwargs):
+    def compile(self, optimizer="adam", *, seed: int = 0, jit_compile: bool = False, **kwargs):
         """optimizer: a Keras optimizer. seed: all training noise derives from (seed, step, row of the global batch).
 
         Other arguments as `keras.Model.compile`; the loss and the metrics are the model's own and cannot be given
@@ -51,7 +64,7 @@ class VideoPredictor(keras.Model):
             if kwargs.get(name) is not None:
                 raise ValueError(f"{type(self).__name__} has its own loss and metrics; compile() got {name}={kwargs[name]!r}.")
         self.run_seed = seed
-        super().compile(optimizer=optimizer, **kwargs)
+        super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
 
     def get_compile_config(self):
         """What `compile_from_config` needs to compile a loaded model again (keras.saving.load_model)."""

@@ -23,7 +23,7 @@ from svg_tf.config import ModelConfig
 from svg_tf.layers import backbones
 from svg_tf.layers.recurrent import LSTM
 from svg_tf.models import sampling
-from svg_tf.models.base import VideoPredictor, check_frames
+from svg_tf.models.base import VideoPredictor, check_frames, dtype_policy
 from svg_tf.models.latent import LATENTS
 
 
@@ -38,9 +38,13 @@ class SVG(VideoPredictor):
         if config is not None and not isinstance(config, ModelConfig):
             raise ValueError(f"SVG expects a ModelConfig, got {type(config).__name__}; pass experiment.model of a preset.")
         self.config = c = config or ModelConfig()
-        self.encoder, self.decoder = backbones.build(c.backbone, c.image_size, c.channels, c.width, c.g_dim, c.bias_before_norm)
-        self.latent = LATENTS[c.prior](c, name="latent")
-        self.frame_predictor = LSTM(c.g_dim + self.latent.z_dim, c.rnn_size, c.predictor_layers, c.g_dim, name="frame_predictor")
+        with dtype_policy(self.dtype_policy):
+            self.encoder, self.decoder = backbones.build(
+                c.backbone, c.image_size, c.channels, c.width, c.g_dim, c.bias_before_norm
+            )
+            self.latent = LATENTS[c.prior](c, name="latent")
+            inputs = c.g_dim + self.latent.z_dim
+            self.frame_predictor = LSTM(inputs, c.rnn_size, c.predictor_layers, c.g_dim, name="frame_predictor")
         self.stochastic = c.prior != "none"
         self.built = True
         self._functions = sampling.Functions(self)

@@ -24,9 +24,9 @@ def frames_of(batch=3, steps=5, seed=0):
     return np.random.default_rng(seed).random((batch, steps, 32, 32, 1)).astype("float32")
 
 
-def made(config=TINY, seed=0):
+def made(config=TINY, seed=0, dtype=None):
     keras.utils.set_random_seed(seed)
-    model = SVG(config)
+    model = SVG(config, dtype=dtype)
     for path, variable in named_variables(model).items():  # large weights, so that everything shows in the output
         if path.endswith("kernel") and "cells" not in path:
             variable.assign(variable * 10)
@@ -216,3 +216,23 @@ GOOD = frames_of()
 def test_wrong_input(call, message):
     with pytest.raises(ValueError, match=message):
         call(made())
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision_keeps_weights_and_losses_in_float32(precision, tmp_path):
+    exact, mixed = made(), made(dtype=precision)
+    assert mixed.encoder.levels[0].conv.compute_dtype == precision.removeprefix("mixed_")
+    assert {v.dtype for v in mixed.weights} == {"float32"}
+    expected, values = (m.objective(tf.constant(frames_of()), noise.seed_pair(1), "batch") for m in (exact, mixed))
+    for name, value in values.items():
+        assert value.dtype == tf.float32
+        np.testing.assert_allclose(value, expected[name], rtol=3e-2, atol=1e-3, err_msg=name)
+    before = [np.asarray(v.value) for v in mixed.trainable_variables]
+    mixed.compile(keras.optimizers.Adam(1e-3))
+    mixed.fit(tf.data.Dataset.from_tensors({"frames": frames_of()}), epochs=1, verbose=0, shuffle=False)
+    assert type(mixed.optimizer).__name__ == ("LossScaleOptimizer" if precision == "mixed_float16" else "Adam")
+    assert all((np.asarray(v.value) != b).any() for v, b in zip(mixed.trainable_variables, before, strict=True))
+    mixed.save(tmp_path / "mixed.keras")
+    loaded = keras.saving.load_model(tmp_path / "mixed.keras")
+    assert loaded.encoder.levels[0].conv.compute_dtype == precision.removeprefix("mixed_")
+    assert keras.config.dtype_policy().name == "float32"
