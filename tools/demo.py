@@ -18,6 +18,7 @@ from svg_tf.metrics import frame, video
 PRESET = presets.get("smmnist_mini")
 DEFAULT = dataclasses.replace(
     PRESET,
+    train=dataclasses.replace(PRESET.train, epochs=10),  # 6,000 steps in place of 7,200: within 12 minutes on two cores
     data=dataclasses.replace(PRESET.data, moving_mnist=dataclasses.replace(PRESET.data.moving_mnist, digits="uci")),
 )
 
