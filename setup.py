@@ -8,7 +8,7 @@ EXTRAS = {
     "beam": ["apache-beam>=2.65", "google-crc32c>=1.5"],
     "serving": ["tensorflow-serving-api>=2.19,<2.22", "requests>=2.31"],
     "plots": ["matplotlib>=3.8"],
-    "dev": ["pytest>=8", "ruff>=0.8", "scikit-image>=0.24"],
+    "dev": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.8", "scikit-image>=0.24"],
 }
 EXTRAS["all"] = sorted({requirement for extra in EXTRAS.values() for requirement in extra})
 

@@ -37,7 +37,7 @@ class Steps(keras.callbacks.Callback):
 out = {}
 strategy = tf.distribute.MirroredStrategy() if n > 1 else tf.distribute.get_strategy()
 out["replicas"] = strategy.num_replicas_in_sync
-for name, make in optimizer_of.items():
+for name, make in list(optimizer_of.items())[: 1 if n == 4 else 2]:
     keras.utils.set_random_seed(0)
     with strategy.scope():
         model = SVG(TINY)
@@ -52,18 +52,18 @@ for name, make in optimizer_of.items():
 import dataclasses
 from svg_tf import presets, training
 preset = presets.get("smmnist_mini")
-for batch in (6, 4) if n == 4 else (4,):
-    experiment = dataclasses.replace(
-        preset, model=TINY,
-        data=dataclasses.replace(
-            preset.data, batch_size=batch, n_future=2, moving_mnist=dataclasses.replace(preset.data.moving_mnist, digits="uci")),
-        train=dataclasses.replace(preset.train, epochs=1, steps_per_epoch=3, strategy="mirrored" if n > 1 else "single"),
-        eval=dataclasses.replace(preset.eval, n_future=3, n_samples=2, validation_steps=2, summary_sequences=2))
-    try:
-        model = training.train(experiment, sys.argv[1], verbose=False)
-        out["run"] = {k: np.asarray(v.value).tolist() for k, v in checkpoints.named_variables(model).items()}
-    except ValueError as error:
-        out["refused"] = str(error)
+batch = 6 if n == 4 else 4
+experiment = dataclasses.replace(
+    preset, model=TINY,
+    data=dataclasses.replace(
+        preset.data, batch_size=batch, n_future=2, moving_mnist=dataclasses.replace(preset.data.moving_mnist, digits="uci")),
+    train=dataclasses.replace(preset.train, epochs=1, steps_per_epoch=3, strategy="mirrored" if n > 1 else "single"),
+    eval=dataclasses.replace(preset.eval, n_future=3, n_samples=2, validation_steps=2, summary_sequences=2))
+try:
+    model = training.train(experiment, sys.argv[1], verbose=False)
+    out["run"] = {k: np.asarray(v.value).tolist() for k, v in checkpoints.named_variables(model).items()}
+except ValueError as error:
+    out["refused"] = str(error)
 print("RESULT", end="")
 json.dump(out, sys.stdout)
 """
@@ -99,11 +99,10 @@ def test_replicas_equal_one(results, replicas):
     assert many["evaluated"] == pytest.approx(one["evaluated"], rel=1e-5)
 
 
-@pytest.mark.parametrize("replicas", [2, 4])
-def test_replicas_equal_one_under_adam(results, replicas):
+def test_replicas_equal_one_under_adam(results):
     # Adam divides by the gradient's own size: where that is all rounding error, steps of the full learning rate differ. No
     # bias stands before a normalisation here, so that no gradient is zero in truth; small ones remain.
-    one, many = results[1]["adam"], results[replicas]["adam"]
+    one, many = results[1]["adam"], results[2]["adam"]
     worst = differences(one["weights"], many["weights"])
     assert np.median(list(worst.values())) < 1e-5, worst
     assert max(worst.values()) < 2e-2, worst
@@ -111,9 +110,8 @@ def test_replicas_equal_one_under_adam(results, replicas):
         assert b == pytest.approx(a, rel=1e-3)
 
 
-@pytest.mark.parametrize("replicas", [2, 4])
-def test_the_whole_program_on_replicas(results, replicas):
-    worst = differences(results[1]["run"], results[replicas]["run"])
+def test_the_whole_program_on_two_replicas(results):
+    worst = differences(results[1]["run"], results[2]["run"])
     assert np.median(list(worst.values())) < 1e-5, worst
 
 
