@@ -77,14 +77,15 @@ class Slim:
     def run(self):
         if self.out.exists() and any(self.out.iterdir()):
             raise ValueError(f"{self.out} exists and is not empty.")
-        from svg_tf import checkpoints, training
+        from svg_tf import checkpoints, training, visualization
 
         model, _, step = training.load_run(self.run_dir, best=self.best)
         path = checkpoints.save_weights(self.out / "checkpoints", model, step)
         facts = json.loads((self.run_dir / "config.json").read_text(encoding="utf-8"))
         data = facts["config"]["data"]
         data["data_dir"] = data["moving_mnist"]["digits_dir"] = ""  # folders of this machine
-        (self.out / "config.json").write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        text = json.dumps(facts, indent=2, sort_keys=True) + "\n"
+        visualization.write_atomically(self.out / "config.json", text.encode())
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
 

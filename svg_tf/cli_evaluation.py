@@ -11,17 +11,6 @@ RunDir = tyro.conf.Positional[pathlib.Path]
 _FUTURE_OF_FIGURE_5, _FRAMES_OF_FIGURE_6, _FUTURE_OF_FIGURE_11 = 15, 100, 100
 
 
-def _finished_run(run_dir: pathlib.Path, unfinished: bool):
-    """(model, experiment, step); an unfinished run is refused unless asked for."""
-    from svg_tf import training
-
-    model, experiment, step = training.load_run(run_dir)
-    total = experiment.train.epochs * experiment.train.steps_per_epoch
-    if step < total and not unfinished:
-        raise ValueError(f"{run_dir} is unfinished (step {step} of {total}): train it to its end, or pass --unfinished.")
-    return model, experiment, step
-
-
 @dataclass(frozen=True)
 class Evaluate:
     """Best of S samples, baselines, likelihood: report.json, report.md, curves.png and GIFs. Continues where it stopped."""
@@ -67,9 +56,9 @@ class Evaluate:
         for name, low in (("n_past", 0), ("n_future", 0), ("n_samples", 0), ("sequences", 0), ("batch_size", 1)):
             if getattr(self, name) < low:
                 raise ValueError(f"--{name.replace('_', '-')} must be at least {low}, got {getattr(self, name)}.")
-        from svg_tf import evaluation
+        from svg_tf import evaluation, training
 
-        model, experiment, step = _finished_run(self.run_dir, self.unfinished)
+        model, experiment, step = training.load_finished_run(self.run_dir, self.unfinished)
         options = evaluation.Options(
             n_past=self.n_past or experiment.model.n_past,
             n_future=self.n_future or experiment.eval.n_future,
@@ -154,9 +143,9 @@ class Figures:
         for name in ("sequences", "n_samples"):
             if getattr(self, name) < 0:
                 raise ValueError(f"--{name.replace('_', '-')} must not be negative, got {getattr(self, name)}.")
-        from svg_tf import figures
+        from svg_tf import figures, training
 
-        model, experiment, step = _finished_run(self.run_dir, self.unfinished)
+        model, experiment, step = training.load_finished_run(self.run_dir, self.unfinished)
         experiment = _data(experiment, "", self.data_dir, self.digits_dir)
         drawable = _drawable(experiment)
         if self.figure != "all" and self.figure not in drawable:
@@ -176,12 +165,14 @@ class Figures:
         return {name: value.numpy() for name, value in next(iter(batches.take(1))).items()}
 
     def _figure_3(self, model, experiment, out, name="figure3", future=0, sequences=4, samples=100, every=2):
-        from svg_tf import figures
+        from svg_tf import figures, training
 
         n_past = experiment.model.n_past
         frames = self._frames(experiment, n_past + (future or experiment.eval.n_future), sequences)["frames"]
         count = (self.n_samples or samples) if experiment.model.prior != "none" else 1
-        baseline = _finished_run(self.deterministic, self.unfinished)[0] if self.deterministic and not future else None
+        baseline = None
+        if self.deterministic and not future:
+            baseline, *_ = training.load_finished_run(self.deterministic, self.unfinished)
         return figures.sample_figure(
             model, frames, out, n_past=n_past, n_samples=count, seed=self.seed, name=name, deterministic=baseline, every=every
         )  # fmt: skip

@@ -47,10 +47,7 @@ class Export:
         from svg_tf.serving import export
 
         measured = report.read(self.evaluation)[0] if self.evaluation else {}
-        model, experiment, step = training.load_run(self.run_dir)
-        total = experiment.train.epochs * experiment.train.steps_per_epoch
-        if step < total and not self.unfinished:
-            raise ValueError(f"{self.run_dir} is unfinished (step {step} of {total}): train it to its end, or pass --unfinished.")
+        model, experiment, step = training.load_finished_run(self.run_dir, self.unfinished)
         if measured and measured["weights_sha256"] != evaluation.weights_checksum(model):
             raise ValueError(f"{self.evaluation} is the evaluation of other weights than those of {self.run_dir} at step {step}.")
         version = export.export(

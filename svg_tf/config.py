@@ -158,6 +158,11 @@ class TrainConfig:
     deterministic: bool = False
     """Bit-identical reruns on the same machine (tf.config.experimental.enable_op_determinism)."""
 
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the whole run."""
+        return self.epochs * self.steps_per_epoch
+
     def __post_init__(self):
         for name in ("epochs", "steps_per_epoch", "checkpoint_every", "keep_checkpoints"):
             _require(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}.")

@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import json
 import logging
-import os
 import pathlib
 import tempfile
 
@@ -19,7 +18,7 @@ import tensorflow as tf
 
 import data_pipelines
 from svg_tf import callbacks as svg_callbacks
-from svg_tf import checkpoints, config, multi_worker, summaries, versions
+from svg_tf import checkpoints, config, multi_worker, summaries, versions, visualization
 from svg_tf.config import ExperimentConfig
 from svg_tf.models.svg import SVG
 
@@ -49,11 +48,8 @@ def open_run(experiment: ExperimentConfig, run_dir) -> pathlib.Path:
             )
         if before == experiment:
             return run_dir
-    run_dir.mkdir(parents=True, exist_ok=True)
     facts = {"config": config.to_dict(experiment), "seed": experiment.train.seed, "versions": versions.installed()}
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    visualization.write_atomically(path, (json.dumps(facts, indent=2, sort_keys=True) + "\n").encode())
     return run_dir
 
 
@@ -74,7 +70,7 @@ def optimizer_of(experiment: ExperimentConfig) -> keras.optimizers.Optimizer:
     t = experiment.train
     rate = t.learning_rate
     if t.final_learning_rate > 0:
-        rate = keras.optimizers.schedules.CosineDecay(rate, t.epochs * t.steps_per_epoch, t.final_learning_rate / rate)
+        rate = keras.optimizers.schedules.CosineDecay(rate, t.steps, t.final_learning_rate / rate)
     clip = {"global_clipnorm": t.clip_norm} if t.clip_norm > 0 else {}
     return keras.optimizers.Adam(rate, beta_1=t.adam_beta_1, beta_2=t.adam_beta_2, epsilon=t.adam_epsilon, **clip)
 
@@ -104,6 +100,16 @@ def load_run(run_dir, best: bool = False) -> tuple[SVG, ExperimentConfig, int]:
     if restored is None:
         raise ValueError(f"{run_dir} has no checkpoint yet: train it first.")
     return model, experiment, restored[0]
+
+
+def load_finished_run(run_dir, unfinished: bool = False) -> tuple[SVG, ExperimentConfig, int]:
+    """As `load_run`; a run before its end is refused (`ValueError`) unless `unfinished`."""
+    model, experiment, step = load_run(run_dir)
+    if step < experiment.train.steps and not unfinished:
+        raise ValueError(
+            f"{run_dir} is unfinished (step {step} of {experiment.train.steps}): train it to its end, or pass --unfinished."
+        )
+    return model, experiment, step
 
 
 def load_data(experiment: ExperimentConfig, split: str, seq_len: int | None = None, **overrides) -> tf.data.Dataset:
@@ -142,7 +148,7 @@ def train(experiment: ExperimentConfig, run_dir, verbose: bool = True) -> SVG:
         model = build(experiment)
         restored = checkpoints.restore_latest(run_dir / "checkpoints", model, with_optimizer=True)
     step, state = restored or (0, {})
-    total = t.epochs * t.steps_per_epoch
+    total = t.steps
     if step >= total:
         log.info("%s is complete at step %d.", run_dir, step)
         return model
@@ -204,5 +210,5 @@ def _callbacks(experiment: ExperimentConfig, run_dir: pathlib.Path, step: int, s
         ),
     ]  # fmt: skip
     if verbose:
-        made.append(svg_callbacks.Progress(t.epochs * t.steps_per_epoch, batch_frames))
+        made.append(svg_callbacks.Progress(t.steps, batch_frames))
     return made

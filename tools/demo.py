@@ -52,7 +52,7 @@ def main(
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("absl").setLevel(logging.WARNING)
     n_past, n_future, n_samples = experiment.model.n_past, experiment.eval.n_future, experiment.eval.n_samples
-    steps = experiment.train.epochs * experiment.train.steps_per_epoch
+    steps = experiment.train.steps
     print(f"Training SVG-LP on moving digits for {steps} steps in {run_dir}", flush=True)
     start = time.monotonic()
     model = training.train(experiment, run_dir)

@@ -5,6 +5,7 @@ examples. TFDS's local writer runs the jobs one after the other; with a Beam run
 run on Beam workers (`beam_generation`). TFDS orders records by a hash of their keys, so both give the same records.
 """
 
+import abc
 import contextlib
 import dataclasses
 import errno
@@ -78,16 +79,16 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             config = config.name  # TFDS takes a listed configuration by name only
         super().__init__(config=config, **kwargs)
 
+    @abc.abstractmethod
     def plan(self) -> Plan:
         """Reads the outline of the source. Raises `ValueError` for a source that cannot be built."""
-        raise NotImplementedError
 
     @staticmethod
+    @abc.abstractmethod
     def read_job(job: Any) -> Iterator[tuple[str, Example]]:
         """(key, example) pairs of a job; a module-level function, so that Beam can send it to its workers.
 
         Raises `ClipError` for a bad clip."""
-        raise NotImplementedError
 
     def source_dir(self) -> pathlib.Path:
         """The source folder. Raises `ValueError` where it is no folder."""

@@ -24,12 +24,6 @@ def check_frames(model, frames, least: int, what: str = "frames") -> np.ndarray:
     return frames.astype(np.float32, copy=False)
 
 
-def check_counts(**counts) -> None:
-    for name, value in counts.items():
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-            raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
-
-
 def draw(model, frames, n_past: int, n_samples: int, seed: int) -> Iterator[tuple[slice, slice, np.ndarray]]:
     """Samples of all futures, in parts of bounded size: (sequences, samples, float32 [b, s, T - n_past, H, W, C]).
 

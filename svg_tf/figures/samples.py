@@ -7,6 +7,7 @@ import numpy as np
 from svg_tf import visualization
 from svg_tf.figures import common
 from svg_tf.metrics import frame
+from svg_tf.models.sampling import check_counts
 
 
 def sample_figure(
@@ -23,7 +24,7 @@ def sample_figure(
 
     Returns {"files": {tag: path}, "sequences": [...]}. Raises `ValueError` for what does not fit the models.
     """
-    common.check_counts(n_past=n_past, n_samples=n_samples, n_random=n_random, every=every)
+    check_counts(n_past=n_past, n_samples=n_samples, n_random=n_random, every=every)
     frames = common.check_frames(model, frames, n_past + 1)
     if deterministic is not None:
         common.check_frames(deterministic, frames, n_past + 1, "frames of the deterministic model")

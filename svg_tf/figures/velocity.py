@@ -10,6 +10,7 @@ import numpy as np
 
 from svg_tf import plots, report
 from svg_tf.figures import common
+from svg_tf.models.sampling import check_counts
 
 _INK = 0.1  # pixels above this belong to the digit
 
@@ -76,7 +77,7 @@ def velocity_figure(
     Returns {"files", "t", "total_variation", "total_variation_of_truth_halves", "entropy_truth", "entropy_model" (bits), ...}.
     The distance between two halves of the truth says how much of the model's distance is owed to finite numbers.
     """
-    common.check_counts(n_past=n_past, max_speed=max_speed, n_samples=n_samples)
+    check_counts(n_past=n_past, max_speed=max_speed, n_samples=n_samples)
     frames = common.check_frames(model, frames, n_past + 1)
     if frames.shape[-1] != 1 or len(frames) < 2:
         raise ValueError(f"velocity_figure needs at least 2 sequences with one channel, got shape {frames.shape}.")

@@ -62,7 +62,7 @@ def _training(facts) -> list[str]:
         digits = "MNIST" if moving.digits == "mnist" else "scikit-learn (UCI)"
         kind = "deterministic" if moving.deterministic else f"stochastic, variant {moving.variant}"
         data = f"Moving MNIST ({kind}), {moving.num_digits} digit(s) of {digits}"
-    steps = facts.step if facts.step is not None else t.epochs * t.steps_per_epoch
+    steps = facts.step if facts.step is not None else t.steps
     return [
         "## Training",
         "",
