@@ -7,7 +7,19 @@ BACKBONES = {"dcgan": (DCGANEncoder, DCGANDecoder), "vgg": (VGGEncoder, VGGDecod
 
 
 def build(name: str, image_size: int, channels: int, width: int, g_dim: int, use_bias: bool = False):
-    """Returns (encoder, decoder), both with their weights. Sizes as in `config.ModelConfig`."""
+    """SVG's pair (encoder, decoder), both with their weights. Sizes as in `config.ModelConfig`."""
     encoder, decoder = BACKBONES[name]
     sizes = {"image_size": image_size, "channels": channels, "width": width, "g_dim": g_dim, "use_bias": use_bias}
     return encoder(**sizes, name="encoder"), decoder(**sizes, name="decoder")
+
+
+def build_state_space(name: str, image_size: int, channels: int, width: int, h_dim: int, decoder_inputs: int, skips: bool):
+    """SRVP's pair: encoding [h_dim], decoder of a state of `decoder_inputs`, skips or none; no biases before normalisation, and
+    none after the first DCGAN convolution, which is not normalised."""
+    encoder, decoder = BACKBONES[name]
+    sizes = {"image_size": image_size, "channels": channels, "width": width}
+    own = {"first_norm": False} if name == "dcgan" else {}
+    return (
+        encoder(**sizes, g_dim=h_dim, **own, name="encoder"),
+        decoder(**sizes, g_dim=decoder_inputs, skips=skips, name="decoder"),
+    )

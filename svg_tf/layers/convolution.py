@@ -100,12 +100,21 @@ class Conv(keras.layers.Layer):
 
 
 class ConvBlock(keras.layers.Layer):
-    """Convolution, batch normalisation, activation ("leaky_relu" or "tanh")."""
+    """Convolution, batch normalisation (unless `normalised` is false), activation ("leaky_relu" or "tanh")."""
 
-    def __init__(self, kind: str, inputs: int, outputs: int, activation: str = "leaky_relu", use_bias: bool = False, **kwargs):
+    def __init__(
+        self,
+        kind: str,
+        inputs: int,
+        outputs: int,
+        activation: str = "leaky_relu",
+        use_bias: bool = False,
+        normalised: bool = True,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.conv = Conv(kind, inputs, outputs, use_bias, name="conv")
-        self.norm = BatchNorm(outputs, name="norm")
+        self.norm = BatchNorm(outputs, name="norm") if normalised else None
         self.activation = {"leaky_relu": leaky_relu, "tanh": ops.tanh}[activation]
         self.built = True
 
@@ -114,24 +123,28 @@ class ConvBlock(keras.layers.Layer):
         y = self.conv(x)
         if added is not None:
             y = added(y)
-        return self.activation(self.norm(y, norm=norm, groups=groups))
+        if self.norm is not None:
+            y = self.norm(y, norm=norm, groups=groups)
+        return self.activation(y)
 
 
 class SkipConvBlock(keras.layers.Layer):
     """A `ConvBlock` fed with concat(x, skip), computed as conv(x) + conv(skip).
 
     The skip half is the same for all frames that share a skip frame (and for all samples of a sequence): `skip_term`
-    computes it once per distinct skip, and `combine(conv(x), term)` adds it to the frames that use it.
+    computes it once per distinct skip, and `combine(conv(x), term)` adds it to the frames that use it. With skip_inputs 0
+    there is no skip, and `term` is None.
     """
 
     def __init__(self, kind: str, inputs: int, skip_inputs: int, outputs: int, use_bias: bool = False, **kwargs):
         super().__init__(**kwargs)
         self.block = ConvBlock(kind, inputs, outputs, use_bias=use_bias, name="block")
-        self.skip_conv = Conv(kind, skip_inputs, outputs, name="skip_conv")
+        self.skip_conv = Conv(kind, skip_inputs, outputs, name="skip_conv") if skip_inputs else None
         self.built = True
 
     def skip_term(self, skip):
         return self.skip_conv(skip)
 
     def call(self, x, term, combine, norm: Norm = "running", groups: int = 1):
-        return self.block(x, norm=norm, groups=groups, added=lambda y: combine(y, term))
+        added = None if term is None else lambda y: combine(y, term)
+        return self.block(x, norm=norm, groups=groups, added=added)

@@ -22,12 +22,13 @@ def level_widths(image_size: int, width: int) -> list[int]:
 class DCGANEncoder(keras.layers.Layer):
     """x: float [N, S, S, channels] in [0, 1] -> (h [N, g_dim] in [-1, 1], skips [N, S/2, S/2, .], [N, S/4, S/4, .], ...)."""
 
-    def __init__(self, image_size, channels, width, g_dim, use_bias=False, **kwargs):
+    def __init__(self, image_size, channels, width, g_dim, use_bias=False, first_norm=True, **kwargs):
+        """first_norm: batch normalisation after the first convolution too."""
         super().__init__(**kwargs)
         self.image_size = image_size
         widths = level_widths(image_size, width)
         self.levels = [
-            ConvBlock("down", before, after, use_bias=use_bias, name=f"level_{i + 1}")
+            ConvBlock("down", before, after, use_bias=use_bias, normalised=first_norm or i > 0, name=f"level_{i + 1}")
             for i, (before, after) in enumerate(zip([channels, *widths], widths, strict=False))
         ]
         self.head = ConvBlock("valid", widths[-1], g_dim, activation="tanh", use_bias=use_bias, name="head")
@@ -51,21 +52,27 @@ class DCGANEncoder(keras.layers.Layer):
 class DCGANDecoder(keras.layers.Layer):
     """(g [N, g_dim], terms from `skip_terms`) -> frames float [N, S, S, channels] in [0, 1]."""
 
-    def __init__(self, image_size, channels, width, g_dim, use_bias=False, **kwargs):
+    def __init__(self, image_size, channels, width, g_dim, use_bias=False, skips=True, **kwargs):
+        """skips: the levels are fed the encoder's maps too."""
         super().__init__(**kwargs)
         widths = level_widths(image_size, width)
         self.head = ConvBlock("expand", g_dim, widths[-1], use_bias=use_bias, name="head")
         coarse_first = widths[::-1]
         self.levels = [
-            SkipConvBlock("up", before, before, after, use_bias=use_bias, name=f"level_{i + 1}")
+            SkipConvBlock("up", before, before if skips else 0, after, use_bias=use_bias, name=f"level_{i + 1}")
             for i, (before, after) in enumerate(zip(coarse_first, coarse_first[1:], strict=False))
         ]
         self.out = Conv("up", width, channels, use_bias=True, name="out")
-        self.out_skip = Conv("up", width, channels, name="out_skip")
+        self.out_skip = Conv("up", width, channels, name="out_skip") if skips else None
         self.built = True
 
     def skip_terms(self, skips):
-        """What the encoder's maps add to each level: skips as the encoder returns them -> list, coarsest first."""
+        """What the encoder's maps add to each level: skips as the encoder returns them -> list, coarsest first.
+
+        skips None: a list of None, for a decoder without skips.
+        """
+        if skips is None:
+            return [None] * (len(self.levels) + 1)
         coarse_first = skips[::-1]
         return [level.skip_term(skip) for level, skip in zip(self.levels, coarse_first, strict=False)] + [
             self.out_skip(coarse_first[-1])
@@ -76,14 +83,15 @@ class DCGANDecoder(keras.layers.Layer):
         d = self.head(g[:, None, None, :], norm=norm, groups=groups)
         for level, term in zip(self.levels, terms, strict=False):
             d = level(d, term, combine=combine, norm=norm, groups=groups)
-        return ops.sigmoid(combine(self.out(d), terms[-1]))
+        y = self.out(d)
+        return ops.sigmoid(y if terms[-1] is None else combine(y, terms[-1]))
 
     def multiply_adds(self) -> tuple[int, int]:
         """Multiply-adds of one frame's convolutions: (from g, the skip half)."""
         sizes = [4 << i for i in range(len(self.levels) + 1)]
         main = [level.block.conv for level in self.levels] + [self.out]
-        skip = [level.skip_conv for level in self.levels] + [self.out_skip]
+        skip = [level.skip_conv for level in self.levels] + [self.out_skip] if self.out_skip else []
         return (
             self.head.conv.multiply_adds(1) + sum(c.multiply_adds(s) for c, s in zip(main, sizes, strict=True)),
-            sum(c.multiply_adds(s) for c, s in zip(skip, sizes, strict=True)),
+            sum(c.multiply_adds(s) for c, s in zip(skip, sizes, strict=False)),
         )

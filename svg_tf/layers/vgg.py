@@ -60,13 +60,15 @@ class VGGEncoder(keras.layers.Layer):
 class VGGDecoder(keras.layers.Layer):
     """(g [N, g_dim], terms from `skip_terms`) -> frames float [N, S, S, channels] in [0, 1]."""
 
-    def __init__(self, image_size, channels, width, g_dim, use_bias=False, **kwargs):
+    def __init__(self, image_size, channels, width, g_dim, use_bias=False, skips=True, **kwargs):
+        """skips: the blocks are fed the encoder's maps too."""
         super().__init__(**kwargs)
         before = 8 * width
         self.head = ConvBlock("expand", g_dim, before, use_bias=use_bias, name="head")
         skip_widths = [block[-1] for block in encoder_blocks(image_size, width)][::-1]
         self.first, self.rest = [], []
         for i, (widths, skip_width) in enumerate(zip(decoder_blocks(image_size, width), skip_widths, strict=True)):
+            skip_width *= skips
             self.first.append(SkipConvBlock("same", before, skip_width, widths[0], use_bias=use_bias, name=f"block_{i + 1}_1"))
             self.rest.append(
                 [
@@ -79,7 +81,12 @@ class VGGDecoder(keras.layers.Layer):
         self.built = True
 
     def skip_terms(self, skips):
-        """What the encoder's maps add to each block: skips as the encoder returns them -> list, coarsest first."""
+        """What the encoder's maps add to each block: skips as the encoder returns them -> list, coarsest first.
+
+        skips None: a list of None, for a decoder without skips.
+        """
+        if skips is None:
+            return [None] * len(self.first)
         return [block.skip_term(skip) for block, skip in zip(self.first, skips[::-1], strict=True)]
 
     def call(self, g, terms, combine, norm="running", groups=1):
@@ -98,5 +105,5 @@ class VGGDecoder(keras.layers.Layer):
         for i, (first, rest) in enumerate(zip(self.first, self.rest, strict=True)):
             size = 8 << i
             main += sum(conv.multiply_adds(size) for conv in [first.block.conv, *(c.conv for c in rest)])
-            skip += first.skip_conv.multiply_adds(size)
+            skip += first.skip_conv.multiply_adds(size) if first.skip_conv else 0
         return main + self.out.multiply_adds(size), skip
