@@ -26,8 +26,8 @@ class Presets:
         for name in presets.names():
             m, d = presets.get(name).model, presets.get(name).data
             print(
-                f"{name:{width}}  {d.name}, {m.image_size} px x {m.channels}, {m.backbone} width {m.width}, prior {m.prior}, "
-                f"z {m.z_dim}, beta {m.beta:g}, {m.n_past} -> {d.n_future} frames, batch {d.batch_size}"
+                f"{name:{width}}  {d.name}, {m.image_size} px x {m.channels}, {m.summary}, "
+                f"{m.n_past} -> {d.n_future} frames, batch {d.batch_size}"
             )
 
 

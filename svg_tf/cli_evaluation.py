@@ -169,7 +169,7 @@ class Figures:
 
         n_past = experiment.model.n_past
         frames = self._frames(experiment, n_past + (future or experiment.eval.n_future), sequences)["frames"]
-        count = (self.n_samples or samples) if experiment.model.prior != "none" else 1
+        count = (self.n_samples or samples) if experiment.model.samples_differ else 1
         baseline = None
         if self.deterministic and not future:
             baseline, *_ = training.load_finished_run(self.deterministic, self.unfinished)
@@ -211,8 +211,8 @@ _WHY_NOT = {
 def _drawable(experiment) -> list[str]:
     generated = experiment.data.name == "moving_mnist"
     one_digit = generated and experiment.data.moving_mnist.num_digits == 1
-    five = ["5"] if one_digit and experiment.model.prior != "none" else []
-    six = ["6"] if generated and experiment.model.prior == "learned" else []
+    five = ["5"] if one_digit and experiment.model.samples_differ else []
+    six = ["6"] if generated and experiment.model.learned_prior else []
     return ["3", *five, *six, "11"]
 
 

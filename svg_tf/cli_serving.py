@@ -54,7 +54,7 @@ class Export:
             model,
             self.out,
             n_future=self.n_future or experiment.eval.n_future,
-            n_samples=self.n_samples if experiment.model.prior != "none" else 1,
+            n_samples=self.n_samples if experiment.model.samples_differ else 1,
             limits=self.limits,
             facts=export.Facts(experiment=experiment, step=step, evaluation=measured, notes=self.notes),
             with_warmup=self.warmup,

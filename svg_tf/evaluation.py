@@ -103,6 +103,8 @@ def evaluate(
     header = {
         "options": dataclasses.asdict(options),
         "model": config.to_dict(model.config),
+        "kl_weight": model.config.kl_weight,
+        "likelihood_variance": model.config.likelihood_variance,
         "weights_sha256": weights_checksum(model),
         "description": description or {},
         "horizon": horizon,
@@ -166,8 +168,8 @@ def _check_first(model, batch, options: Options) -> None:
     array = np.asarray(frames[:1])
     if array.dtype.kind != "f" or not (array.min() >= 0 and array.max() <= 1):
         raise ValueError(f"frames must be floats in [0, 1], got {array.dtype} in [{array.min()}, {array.max()}].")
-    if options.n_past < 2 and c.skips == "second_last_context":
-        raise ValueError("n_past must be at least 2 for a model with skips='second_last_context'.")
+    if options.n_past < c.least_context:
+        raise ValueError(f"n_past must be at least {c.least_context} for this model, got {options.n_past}.")
     if min(size, size) < len(frame.PROTOCOLS[options.protocol].weights):
         raise ValueError(f"SSIM protocol {options.protocol!r} needs larger frames than {size} pixels.")
 
@@ -260,7 +262,7 @@ def _metrics(truth, predicted, protocol, lpips) -> dict[str, np.ndarray]:
 
 def _drawn(model, options: Options) -> int:
     """Samples drawn of each sequence: a model without latents has one future only."""
-    return options.n_samples if model.config.prior != "none" else 1
+    return options.n_samples if model.config.samples_differ else 1
 
 
 def _seeds(seed: int, chunk_number: int) -> np.ndarray:

@@ -45,6 +45,27 @@ def normal_of_rows(seed, steps, rows, total, size) -> tf.Tensor:
     return tf.gather(normal(seed, [steps, total, size]), rows, axis=1)
 
 
+def of_sequences(seed, steps, batch, size) -> tf.Tensor:
+    """float32 N(0, I) [steps, B, size], one column for each sequence.
+
+    seed: `BatchSeed`, [2] for the batch as it is, or [B, 2]: a sequence's noise then does not depend on the batch.
+    """
+    if isinstance(seed, BatchSeed):
+        return normal_of_rows(seed.seed, steps, seed.rows, seed.total, size)
+    if seed.shape.rank == 1:
+        return normal(seed, [steps, batch, size])
+    return tf.transpose(normal_per_seed(seed, [steps, size]), [1, 0, 2])
+
+
+def stream(seed, number):
+    """A seed of the same kind, for another use of the same sequences."""
+    if isinstance(seed, BatchSeed):
+        return seed._replace(seed=fold(seed.seed, number))
+    if seed.shape.rank == 1:
+        return fold(seed, number)
+    return tf.map_fn(lambda one: fold(one, number), seed, fn_output_signature=tf.TensorSpec([2], tf.int32))
+
+
 def normal_per_seed(seeds, shape) -> tf.Tensor:
     """seeds int32 [N, 2] -> float32 N(0, I) [N, *shape]; row n depends on seeds[n] alone."""
     signature = tf.TensorSpec([None] * len(shape), tf.float32)

@@ -92,18 +92,17 @@ def statistics(values: np.ndarray, n_past: int) -> dict:
 
 
 def _negative_elbo(header: dict, scores: dict) -> dict:
-    """Teacher-forced over all frames but the first: the objective per frame and, where there are latents, nats per frame.
+    """Of all frames that the model predicts with posterior latents: the objective and, where there are latents, nats per frame.
 
-    The objective mse + beta KL (mse a mean over D pixels) is, up to a constant and the factor beta, the negative ELBO of a
-    Gaussian likelihood of variance beta D / 2; with that variance it can be stated in nats.
+    SVG's objective mse + beta KL (mse a mean over D pixels) is, up to a constant and the factor beta, the negative ELBO of a
+    Gaussian likelihood of variance beta D / 2; with that variance it can be stated in nats. SRVP has a variance of its own.
     """
-    model = header["model"]
+    model, variance = header["model"], header["likelihood_variance"]
     mse, kl = (scores[f"elbo_{name}"].mean(axis=1, dtype=np.float64) for name in ("mse", "kl"))
-    values = {"mse": mse, "kl_nats": kl, "objective": mse + model["beta"] * kl}
+    values = {"mse": mse, "kl_nats": kl, "objective": mse + header["kl_weight"] * kl}
     result = {}
-    if model["prior"] != "none" and model["beta"] > 0:
+    if variance is not None:
         d = model["image_size"] ** 2 * model["channels"]
-        variance = model["beta"] * d / 2
         values["nats"] = d / 2 * np.log(2 * np.pi * variance) + d * mse / (2 * variance) + kl
         result["likelihood_variance"] = variance
     for name, value in values.items():
@@ -165,7 +164,7 @@ def markdown(report: dict) -> str:
                 cells = [with_interval(e, 2 if m == "psnr" else 4) for m, e in zip(metrics, entries, strict=True)]
                 lines.append(f"| {name} | {subset} | " + " | ".join(cells) + " |")
     elbo = report["negative_elbo"]
-    lines += ["", f"Objective per frame (mse + β KL, teacher-forced): {with_interval(elbo['objective'], 6)}; "
+    lines += ["", f"Objective per frame (mse + β KL, posterior latents): {with_interval(elbo['objective'], 6)}; "
               f"KL {with_interval(elbo['kl_nats'], 3)} nats."]  # fmt: skip
     if "nats" in elbo:
         lines.append(

@@ -7,7 +7,7 @@ import numpy as np
 from svg_tf import visualization
 from svg_tf.figures import common
 from svg_tf.metrics import frame
-from svg_tf.models.sampling import check_counts
+from svg_tf.models.functions import check_counts
 
 
 def sample_figure(

@@ -43,7 +43,7 @@ def uncertainty_figure(model, frames, new_velocity, out_dir, *, first_step: int 
     """Writes {name}.png, {name}.csv (t, mean, sd, collisions) and {name}.json (AUC of sigma_psi as a collision detector).
 
     Args:
-      model: `svg_tf.SVG`-like with a learned prior.
+      model: a `VideoPredictor` with a learned prior.
       frames: float [N, T, H, W, C], fed as true frames.
       new_velocity: bool [N, T, D], where digit d's new velocity first shows (see `visible_collisions`). Where it is the same in
         all sequences (synchronised trajectories, as in the paper) the curve is mean ± sd over sequences; else sequence 0.
@@ -52,8 +52,8 @@ def uncertainty_figure(model, frames, new_velocity, out_dir, *, first_step: int 
 
     Returns {"files", "auc" over all sequences and steps, "auc_of_mean" (None unless synchronised), ...}.
     """
-    if model.config.prior != "learned":
-        raise ValueError(f"Fig. 6 shows the learned prior; this model has prior={model.config.prior!r}.")
+    if not model.config.learned_prior:
+        raise ValueError(f"Fig. 6 shows the learned prior; this model has none: {model.config.summary}.")
     frames = common.check_frames(model, frames, 3)
     new_velocity = np.asarray(new_velocity)
     n, total = frames.shape[:2]

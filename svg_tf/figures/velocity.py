@@ -10,7 +10,7 @@ import numpy as np
 
 from svg_tf import plots, report
 from svg_tf.figures import common
-from svg_tf.models.sampling import check_counts
+from svg_tf.models.functions import check_counts
 
 _INK = 0.1  # pixels above this belong to the digit
 

@@ -17,27 +17,26 @@ reference does; generation normalises by running statistics. See the README's ta
 import keras
 import tensorflow as tf
 
-from svg_tf import config as configuration
 from svg_tf import distributions, losses, noise
 from svg_tf.config import ModelConfig
 from svg_tf.layers import backbones
 from svg_tf.layers.recurrent import LSTM
 from svg_tf.models import sampling
-from svg_tf.models.base import VideoPredictor, check_frames, dtype_policy
+from svg_tf.models.base import VideoPredictor, dtype_policy
 from svg_tf.models.latent import LATENTS
+from svg_tf.models.shapes import fold_time, hold_last, length, unfold_time
 
 
 @keras.saving.register_keras_serializable(package="svg_tf")
 class SVG(VideoPredictor):
     """The model of `config` with fresh weights. Used like any Keras model; batches are {"frames": [B, T, H, W, C]}."""
 
+    config_class = ModelConfig
     metric_names = ("loss", "mse", "kl", "beta_kl", "sigma_posterior", "sigma_prior")
 
     def __init__(self, config: ModelConfig | None = None, **kwargs):
         super().__init__(**kwargs)
-        if config is not None and not isinstance(config, ModelConfig):
-            raise ValueError(f"SVG expects a ModelConfig, got {type(config).__name__}; pass experiment.model of a preset.")
-        self.config = c = config or ModelConfig()
+        c = self._configured(config)
         with dtype_policy(self.dtype_policy):
             self.encoder, self.decoder = backbones.build(
                 c.backbone, c.image_size, c.channels, c.width, c.g_dim, c.bias_before_norm
@@ -45,17 +44,7 @@ class SVG(VideoPredictor):
             self.latent = LATENTS[c.prior](c, name="latent")
             inputs = c.g_dim + self.latent.z_dim
             self.frame_predictor = LSTM(inputs, c.rnn_size, c.predictor_layers, c.g_dim, name="frame_predictor")
-        self.stochastic = c.prior != "none"
         self.built = True
-        self._functions = sampling.Functions(self)
-
-    def get_config(self):
-        return {**super().get_config(), "config": configuration.to_dict(self.config)}
-
-    @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        return cls(configuration.from_dict(ModelConfig, config.pop("config")), **config)
 
     # ---- training -------------------------------------------------------------------------------------------------
 
@@ -86,42 +75,38 @@ class SVG(VideoPredictor):
 
     def _teacher_forced(self, x, seed, norm, use_mean=False):
         """x: [T, B, H, W, C] -> (x_hat [T-1, B, H, W, C], Inferred or None). All time steps go through as one batch."""
-        steps, batch = x.shape[0], tf.shape(x)[1]
+        steps, batch = length(x), tf.shape(x)[1]
         distinct = self._skip_frames(steps)
         h, skips = self.encode(x if self.stochastic else x[:-1], norm, distinct * batch)
         inferred, z = None, tf.zeros([steps - 1, batch, 0], h.dtype)
         if self.stochastic:
             inferred = self.latent.infer(h)
-            z = inferred.q.mean() if use_mean else distributions.sample(inferred.q, self._noise(seed, steps - 1, batch))
+            z = inferred.q.mean()
+            if not use_mean:
+                z = distributions.sample(inferred.q, noise.of_sequences(seed, steps - 1, batch, self.latent.z_dim))
         inputs = tf.concat([h[: steps - 1], tf.cast(z, h.dtype)], axis=-1)
         g, _ = self.frame_predictor(inputs, self.frame_predictor.initial_state(batch))
         terms = self.decoder.skip_terms(skips)
-        return self.decode(g, terms, sampling.hold_last(distinct, steps - 1, batch), norm), inferred
+        return self.decode(g, terms, hold_last(distinct, steps - 1, batch), norm), inferred
 
-    def _skip_frames(self, steps: int) -> int:
+    def _skip_frames(self, steps):
         """Frames 0 ... k-1 whose maps the decoder uses; prediction t takes frame min(t-1, k-1)."""
-        k = {"last_context": self.config.n_past, "second_last_context": self.config.n_past - 1}.get(self.config.skips, steps)
-        return min(k, steps - 1)
-
-    def _noise(self, seed, steps, batch):
-        """Noise of z_1 ... z_{T-1}: float32 [steps, B, z_dim]; seed [2] or BatchSeed for the batch, [B, 2] for each sequence."""
-        if isinstance(seed, noise.BatchSeed):
-            return noise.normal_of_rows(seed.seed, steps, seed.rows, seed.total, self.latent.z_dim)
-        if seed.shape.rank == 1:
-            return noise.normal(seed, [steps, batch, self.latent.z_dim])
-        return tf.transpose(noise.normal_per_seed(seed, [steps, self.latent.z_dim]), [1, 0, 2])
+        k = {"last_context": self.config.n_past, "second_last_context": self.config.n_past - 1}.get(self.config.skips)
+        if k is None:
+            return steps - 1
+        return min(k, steps - 1) if isinstance(steps, int) else tf.minimum(k, steps - 1)
 
     def encode(self, x, norm="running", head=None):
         """x: [T, B, H, W, C] -> (h [T, B, g_dim], skips: a list of [head or T * B, h, w, c], time-major, finest first)."""
         time, batch = tf.shape(x)[0], tf.shape(x)[1]
-        h, skips = self.encoder(sampling.fold_time(x), norm=norm, groups=self._groups(x.shape[0], norm), head=head)
-        return sampling.unfold_time(h, time, batch), skips
+        h, skips = self.encoder(fold_time(x), norm=norm, groups=self._groups(x.shape[0], norm), head=head)
+        return unfold_time(h, time, batch), skips
 
     def decode(self, g, terms, combine, norm="running"):
         """g: [T, B, g_dim], terms: `decoder.skip_terms` -> x_hat [T, B, H, W, C]."""
         time, batch = tf.shape(g)[0], tf.shape(g)[1]
-        x_hat = self.decoder(sampling.fold_time(g), terms, combine=combine, norm=norm, groups=self._groups(g.shape[0], norm))
-        return sampling.unfold_time(x_hat, time, batch)
+        x_hat = self.decoder(fold_time(g), terms, combine=combine, norm=norm, groups=self._groups(g.shape[0], norm))
+        return unfold_time(x_hat, time, batch)
 
     def _groups(self, steps, norm) -> int:
         return steps if norm != "running" and self.config.batch_statistics == "per_step" else 1
@@ -154,11 +139,8 @@ class SVG(VideoPredictor):
         Returns: float32 [B, S, n_future, H, W, C] in [0, 1], the frames after the context.
         Raises: `ValueError` for input of another rank, dtype, size or range, or numbers out of range.
         """
-        sampling.check_counts(n_future=n_future, n_samples=n_samples)
-        frames = self._context(frames, n_past)
-        seeds = sampling.sequence_seeds(seed, int(frames.shape[0]))
-        norm = "batch" if batch_statistics else "running"
-        return self._functions.generate(frames, seeds, n_future, n_samples, first_sample, use_mean, norm)
+        options = {"use_mean": use_mean, "batch_statistics": batch_statistics}
+        return self._generate(frames, n_future, n_samples, seed, n_past, first_sample, **options)
 
     def reconstruct(self, frames, seed=0, *, closed_loop=False, use_mean=False):
         """Predictions with z_t from the posterior, which has seen x_t: float [B, T, H, W, C] -> float32 [B, T-1, H, W, C].
@@ -166,27 +148,17 @@ class SVG(VideoPredictor):
         closed_loop=False: each prediction sees the true x_{t-1}; True: after the first n_past frames, its own.
         """
         least = self.config.n_past + 1 if closed_loop else 2
-        frames = check_frames(frames, self.config.image_size, self.config.channels, least)
-        seeds = sampling.sequence_seeds(seed, int(frames.shape[0]))
-        return self._functions.reconstruct(frames, seeds, closed_loop, use_mean)
+        frames, seeds = self._checked(frames, least, seed)
+        return self._functions.call("reconstruct", frames, seeds, closed_loop=closed_loop, use_mean=use_mean)
 
-    def prior_scale(self, frames):
-        """sigma_psi of the prior for x_1 ... x_{T-1} given the true frames before each: the model's own forecast of
-        uncertainty (Fig. 6). float [B, T, H, W, C] -> float32 [B, T-1, z_dim]; ones for the fixed prior.
-        """
-        if not self.stochastic:
-            raise ValueError("prior_scale needs a model with latents; this one has prior='none'.")
-        frames = check_frames(frames, self.config.image_size, self.config.channels, 2)
-        return self._functions.prior_scale(frames)
+    # ---- the mathematics of `generate`, `reconstruct` and `prior_scale` on tensors, for compiled functions and exports -------
 
-    def elbo_terms(self, frames, seed=0) -> dict:
-        """{"mse", "kl"}: float32 [B, T-1] of held-out frames [B, T, H, W, C], with running statistics."""
-        frames = check_frames(frames, self.config.image_size, self.config.channels, 2)
-        return self._functions.elbo_terms(frames, sampling.sequence_seeds(seed, int(frames.shape[0])))
+    def generate_in_graph(self, frames, seeds, n_future, n_samples, first_sample=0, use_mean=False, batch_statistics=False):
+        norm = "batch" if batch_statistics else "running"
+        return sampling.generate(self, frames, seeds, n_future, n_samples, first_sample, use_mean, norm)
 
-    def _context(self, frames, n_past):
-        least = 2 if self.config.skips == "second_last_context" else 1
-        if n_past is not None and n_past < least:
-            raise ValueError(f"n_past must be at least {least}, got {n_past}.")
-        frames = check_frames(frames, self.config.image_size, self.config.channels, n_past or least, "context frames")
-        return frames if n_past is None else frames[:, :n_past]
+    def reconstruct_in_graph(self, frames, seeds, closed_loop=False, use_mean=False):
+        return sampling.reconstruct(self, frames, seeds, closed_loop, use_mean)
+
+    def prior_scale_in_graph(self, frames):
+        return sampling.prior_scale(self, frames)

@@ -4,12 +4,6 @@ import datetime
 
 from svg_tf import report, versions
 
-_PRIORS = {
-    "learned": "SVG-LP (learned prior)",
-    "fixed": "SVG-FP (fixed prior)",
-    "none": "deterministic baseline (no latents: all samples of a sequence are equal)",
-}
-
 
 def text(name: str, model, facts, served: dict) -> str:
     """Markdown. facts: `export.Facts`; served: n_past, n_future, n_samples, limits, signatures."""
@@ -21,11 +15,10 @@ def text(name: str, model, facts, served: dict) -> str:
     lines = [
         f"# {name}",
         "",
-        "Stochastic Video Generation (E. Denton and R. Fergus, ICML 2018), as implemented by svg_tf: given a few frames, it "
-        "samples futures.",
+        f"{c.citation}, as implemented by svg_tf: given a few frames, it samples futures.",
         "",
-        f"- Model: {_PRIORS[c.prior]}, backbone {c.backbone}, width {c.width}, z {c.z_dim}, g {c.g_dim}, LSTM {c.rnn_size}; "
-        f"{parameters:,} trainable parameters.",
+        f"- Model: {c.summary}; {parameters:,} trainable parameters."
+        + ("" if c.samples_differ else " All samples of a sequence are equal."),
         f"- Frames: {c.image_size} x {c.image_size} pixels, {c.channels} channel(s); trained with {c.n_past} context frames.",
         f"- Exported {datetime.date.today().isoformat()} with svg_tf {own}, TensorFlow {packages['tensorflow']}. "
         "Weights float32; the optimizer is not included.",
@@ -67,8 +60,7 @@ def _training(facts) -> list[str]:
         "## Training",
         "",
         f"- Data: {data}; windows of {facts.experiment.model.n_past} + {d.n_future} frames.",
-        f"- {steps:,} optimizer steps of {d.batch_size} sequences, Adam {t.learning_rate:g}, "
-        f"beta {facts.experiment.model.beta:g}, seed {t.seed}.",
+        f"- {steps:,} optimizer steps of {d.batch_size} sequences, Adam {t.learning_rate:g}, seed {t.seed}.",
         "- All settings: `config.json` beside this card.",
         "",
     ]
@@ -99,7 +91,7 @@ def _use(c, facts) -> list[str]:
         "- Normalisation is by running statistics only. An answer depends on its frames and seed, not on the rest of the batch; "
         "the last bit may differ between batch sizes and machines.",
     ]
-    if c.prior != "none":
+    if c.samples_differ:
         lines.append(
             "- Samples are not calibrated probabilities: the share of samples that show an event is not its probability."
         )

@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from svg_tf import config, versions
 from svg_tf.config import ExperimentConfig
-from svg_tf.models.svg import SVG
+from svg_tf.models.base import VideoPredictor
 from svg_tf.serving import card, remote, signatures, warmup
 from svg_tf.serving.limits import Limits, check_name
 from svg_tf.visualization import write_atomically
@@ -50,7 +50,7 @@ def export(
     """Writes the next version of the SavedModel `path`.
 
     Args:
-      model: an `SVG`. Its optimizer is left behind; generation uses running statistics.
+      model: an `SVG` or `SRVP`. Its optimizer is left behind; generation uses running statistics.
       path: folder NAME of the model; its name is the one it is served under.
       n_future, n_samples: frames and samples of an answer of the signature "serving_default".
       limits: what one request may ask for (see `Limits`).
@@ -62,8 +62,8 @@ def export(
     Raises: `ValueError`, before anything is written, for a model of another kind or with weights that are not finite, a name
       that cannot be served, numbers out of range, or missing protos.
     """
-    if not isinstance(model, SVG):
-        raise ValueError(f"export expects an svg_tf.SVG, got {type(model).__name__}.")
+    if not isinstance(model, VideoPredictor):
+        raise ValueError(f"export expects an svg_tf.VideoPredictor (SVG or SRVP), got {type(model).__name__}.")
     path, limits, facts = pathlib.Path(path).resolve(), limits or Limits(), facts or Facts()
     check_name(path.name)
     check_lengths(model.config, n_future, n_samples, limits)

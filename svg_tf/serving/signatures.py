@@ -8,7 +8,6 @@ each sequence's own seed: an answer does not depend on what else is in the batch
 import tensorflow as tf
 
 from data_pipelines import transform
-from svg_tf.models import sampling
 from svg_tf.serving import DEFAULT, GENERATE, GENERATE_FLOAT, RECONSTRUCT, UNCERTAINTY
 from svg_tf.serving.limits import Limits
 
@@ -25,7 +24,7 @@ class Variables(tf.Module):
 
 
 def build(model, n_future: int, n_samples: int, limits: Limits) -> dict:
-    """The signatures of an `SVG` by name, as concrete functions (B, T, and S, F where they are inputs, are dynamic):
+    """The signatures of a `VideoPredictor` by name, as concrete functions (B, T, and S, F where they are inputs, are dynamic):
 
     serving_default  frames uint8 [B, T >= n_past, H, W, C], seed int32 [B, 2]
                      -> frames uint8 [B, n_samples, n_future, H, W, C], n_samples and n_future as given here
@@ -46,7 +45,7 @@ def build(model, n_future: int, n_samples: int, limits: Limits) -> dict:
     # One function that the three signatures call, so that the file holds its graph once.
     @tf.function(input_signature=[tf.TensorSpec([None, None, *size], tf.float32), seeds, *counts])
     def generated(x, seed, n_future, n_samples):
-        return sampling.generate(model, x, seed, n_future, n_samples, 0, False, "running")
+        return model.generate_in_graph(x, seed, n_future, n_samples)
 
     def futures(frames, seed, n_future, n_samples):
         frames = _checked_frames(frames, size, config.n_past, limits)
@@ -71,11 +70,11 @@ def build(model, n_future: int, n_samples: int, limits: Limits) -> dict:
     def reconstruct(frames, seed):
         frames = _checked_frames(frames, size, 2, limits)
         seed = _checked_seed(seed, frames)
-        return {"frames": transform.to_uint8(sampling.reconstruct_any_length(model, transform.to_float(frames), seed))}
+        return {"frames": transform.to_uint8(model.reconstruct_in_graph(transform.to_float(frames), seed))}
 
     def uncertainty(frames):
         frames = _checked_frames(frames, size, 2, limits)
-        return {"sigma": sampling.prior_scale(model, transform.to_float(frames))}
+        return {"sigma": model.prior_scale_in_graph(transform.to_float(frames))}
 
     functions = {
         DEFAULT: (serving_default, [pixels, seeds]),

@@ -80,7 +80,7 @@ def test_a_sample_depends_on_its_frames_seed_and_number_alone(model):
 def test_more_rows_than_one_call_carries_give_the_same_samples(model, monkeypatch):
     x = frames_of()[:, :2]
     whole = model.generate(x, 2, n_samples=3, seed=4)
-    monkeypatch.setattr("svg_tf.models.sampling.ROWS_AT_ONCE", 2)
+    monkeypatch.setattr("svg_tf.models.functions.ROWS_AT_ONCE", 2)
     np.testing.assert_allclose(model.generate(x, 2, n_samples=3, seed=4), whole, atol=1e-5)
 
 
@@ -106,7 +106,7 @@ def test_prior_scale():
     np.testing.assert_allclose(learned.prior_scale(changed)[:, :3], sigma[:, :3], rtol=1e-5)
     assert abs(learned.prior_scale(changed).numpy()[:, 3] - sigma[:, 3]).max() > 0
     np.testing.assert_array_equal(fixed.prior_scale(x), np.ones((3, 4, 3)))
-    with pytest.raises(ValueError, match="prior='none'"):
+    with pytest.raises(ValueError, match="deterministic"):
         made(VARIANTS["none"]).prior_scale(x)
 
 

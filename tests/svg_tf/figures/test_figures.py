@@ -172,7 +172,7 @@ def test_uncertainty_figure_refuses(tmp_path):
     ):
         with pytest.raises(ValueError, match=match):
             figures.uncertainty_figure(fake, *arguments, tmp_path / "new")
-    with pytest.raises(ValueError, match="prior='fixed'"):
+    with pytest.raises(ValueError, match="fixed prior"):
         figures.uncertainty_figure(Fake(None, prior="fixed"), frames, shows, tmp_path / "new")
     with pytest.raises(ValueError, match="first_step"):
         figures.uncertainty_figure(fake, frames, shows, tmp_path / "new", first_step=8)

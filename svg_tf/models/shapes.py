@@ -1,0 +1,45 @@
+"""Time and samples folded into the batch: every layer sees one long batch, time-major."""
+
+import tensorflow as tf
+
+
+def fold_time(x):
+    """[T, B, ...] -> [T * B, ...]"""
+    return tf.reshape(x, tf.concat([[-1], tf.shape(x)[2:]], 0)) if None in x.shape[2:] else tf.reshape(x, [-1, *x.shape[2:]])
+
+
+def unfold_time(x, time, batch):
+    """[T * B, ...] -> [T, B, ...]; time, batch: int tensors."""
+    return tf.reshape(x, tf.concat([[time, batch], tf.shape(x)[1:]], 0))
+
+
+def length(x) -> int | tf.Tensor:
+    """The first dimension of x: an int where it is known when the graph is built, else an int32 tensor."""
+    return x.shape[0] if x.shape[0] is not None else tf.shape(x)[0]
+
+
+def hold_last(distinct, steps, batch):
+    """How skip terms of `distinct` frames [distinct * B, ...] add to predictions y [steps * B, ...]: the last one is held.
+
+    distinct <= steps: ints, or int32 tensors in a graph for any length.
+    """
+    known = isinstance(distinct, int) and isinstance(steps, int)
+
+    def combine(y, term):
+        if not known or distinct < steps:
+            last = term[(distinct - 1) * batch :]
+            term = tf.concat([term, tf.tile(last, [steps - distinct, 1, 1, 1])], axis=0)
+        return y + term
+
+    return combine
+
+
+def spread(n_samples):
+    """How skip terms of B sequences [B, ...] add to predictions y [B * S, ...]."""
+
+    def combine(y, term):
+        shape = tf.shape(y)
+        y = tf.reshape(y, tf.concat([[-1, n_samples], shape[1:]], 0))
+        return tf.reshape(y + term[:, None], shape)
+
+    return combine
