@@ -87,19 +87,26 @@ class Checkpoints(keras.callbacks.Callback):
 
 
 class StopAtNaN(keras.callbacks.Callback):
-    """Raises `FloatingPointError` at the first step whose loss is not finite. Put it before `Checkpoints`."""
+    """Raises `FloatingPointError` at the first step whose loss is not finite. Put it before `Checkpoints`.
+
+    A step that loss scaling skips has a finite loss, and does not stop the run; gradients that overflow float16 even where
+    nothing magnifies them (a scale below 1) do.
+    """
 
     def __init__(self, checkpoint_directory=None):
         super().__init__()
         self.directory = checkpoint_directory
 
     def on_train_batch_end(self, batch, logs=None):
-        loss = float(logs["loss"])
-        if math.isfinite(loss):
+        loss, scale = float(logs["loss"]), 1.0
+        if isinstance(self.model.optimizer, keras.optimizers.LossScaleOptimizer):
+            scale = float(checkpoints.value_of(self.model.optimizer.dynamic_scale))
+        if math.isfinite(loss) and scale >= 1.0:
             return
+        what = f"The gradients overflow at a loss scale of {scale}" if math.isfinite(loss) else f"The loss became {loss}"
         step = self.model.step
         raise FloatingPointError(
-            f"The loss became {loss} at optimizer step {step} (run seed {self.model.run_seed}, its data and noise follow from "
+            f"{what} at optimizer step {step} (run seed {self.model.run_seed}, its data and noise follow from "
             f"both); training stopped.{last_good(self.directory)} A lower learning rate or train.clip_norm may help."
         )
 

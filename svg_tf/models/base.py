@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from svg_tf import kernels, noise
+from svg_tf.loss_scale import LossScaleOptimizer
 
 
 def check_frames(frames, image_size: int, channels: int, least: int, what: str = "frames") -> tf.Tensor:
@@ -64,6 +65,9 @@ class VideoPredictor(keras.Model):
             if kwargs.get(name) is not None:
                 raise ValueError(f"{type(self).__name__} has its own loss and metrics; compile() got {name}={kwargs[name]!r}.")
         self.run_seed = seed
+        optimizer = keras.optimizers.get(optimizer)
+        if self.dtype_policy.name == "mixed_float16" and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+            optimizer = LossScaleOptimizer(optimizer)
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
 
     def get_compile_config(self):
@@ -78,7 +82,7 @@ class VideoPredictor(keras.Model):
 
     @property
     def step(self) -> int:
-        """Optimizer steps taken so far."""
+        """Optimizer steps taken so far: batches, those included whose update loss scaling skipped."""
         return int(tf.convert_to_tensor(self.optimizer.iterations.value))
 
     @property

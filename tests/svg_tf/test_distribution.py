@@ -48,6 +48,27 @@ for name, make in list(optimizer_of.items())[: 1 if n == 4 else 2]:
     weights = {k: np.asarray(v.value).tolist() for k, v in checkpoints.named_variables(model).items()}
     out[name] = {"steps": steps.seen, "weights": weights, "evaluated": model.evaluate(data, verbose=0, return_dict=True)}
 
+# Loss scaling: an overflow on one replica
+from svg_tf.loss_scale import LossScaleOptimizer
+with strategy.scope():
+    weight = keras.Variable(np.ones(1, "float32"))
+    optimizer = LossScaleOptimizer(keras.optimizers.SGD(0.25))
+    optimizer.build([weight])
+
+@tf.function
+def scaled_step(overflows):
+    def replica():
+        here = tf.equal(tf.distribute.get_replica_context().replica_id_in_sync_group, overflows)
+        gradient = tf.where(here, float("inf"), optimizer.dynamic_scale / n)[None]
+        optimizer.apply([gradient], [weight])
+    strategy.run(replica)
+
+out["scaled"] = []
+for overflows in (-1, n - 1, -1, 0):
+    scaled_step(tf.constant(overflows))
+    counts = optimizer.iterations, optimizer.inner_optimizer.iterations, optimizer.dynamic_scale
+    out["scaled"].append([float(checkpoints.value_of(v)) for v in counts] + checkpoints.value_of(weight).tolist())
+
 # The whole program, from the configuration
 import dataclasses
 from svg_tf import presets, training
@@ -117,6 +138,13 @@ def test_the_whole_program_on_two_replicas(results):
 
 def test_a_batch_that_does_not_divide_is_refused(results):
     assert "6 must be divisible by the 4 replicas" in results[4]["refused"]
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 4])
+def test_replicas_skip_a_step_together(results, replicas):
+    # steps, updates, scale, weight: Keras's own asks the first replica alone, and the overflow of the last one is applied
+    expected = [[1, 1, 2.0**15, 0.75], [2, 1, 2.0**14, 0.75], [3, 2, 2.0**14, 0.5], [4, 2, 2.0**13, 0.5]]
+    assert results[replicas]["scaled"] == expected
 
 
 def test_each_row_of_the_global_batch_has_its_own_noise_wherever_it_is():
