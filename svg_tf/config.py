@@ -292,6 +292,8 @@ class TrainConfig:
     """Of the layers' arithmetic; weights, statistics, distributions and losses are float32, and float16 scales the loss."""
     jit_compile: bool = False
     """Compile the training step by XLA (single device)."""
+    recompute: bool = False
+    """Run the blocks of encoder and decoder again in the backward pass in place of keeping their maps: less memory, more time."""
     checkpoint_every: int = 600
     """Steps between checkpoints, besides the one at each epoch's end."""
     keep_checkpoints: int = 3

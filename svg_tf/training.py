@@ -79,7 +79,8 @@ def build(experiment: ExperimentConfig) -> SVG:
     """The compiled model with fresh weights that derive from the run's seed."""
     keras.utils.set_random_seed(experiment.train.seed)
     model = SVG(experiment.model, dtype=experiment.train.precision)
-    model.compile(optimizer=optimizer_of(experiment), seed=experiment.train.seed, jit_compile=experiment.train.jit_compile)
+    t = experiment.train
+    model.compile(optimizer_of(experiment), seed=t.seed, jit_compile=t.jit_compile, recompute=t.recompute)
     model.optimizer.build(model.trainable_variables)
     return model
 

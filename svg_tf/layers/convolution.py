@@ -24,7 +24,7 @@ def kernel_initializer():
 
 
 def leaky_relu(x):
-    return ops.leaky_relu(x, LEAKY_SLOPE)
+    return kernels.leaky_relu(x, LEAKY_SLOPE)
 
 
 class BatchNorm(keras.layers.Layer):
@@ -128,6 +128,11 @@ class ConvBlock(keras.layers.Layer):
         return self.activation(y)
 
 
+def with_term(term) -> tuple:
+    """The arguments that a skip term makes: itself, or none where there is no skip."""
+    return () if term is None else (term,)
+
+
 class SkipConvBlock(keras.layers.Layer):
     """A `ConvBlock` fed with concat(x, skip), computed as conv(x) + conv(skip).
 
@@ -148,3 +153,7 @@ class SkipConvBlock(keras.layers.Layer):
     def call(self, x, term, combine, norm: Norm = "running", groups: int = 1):
         added = None if term is None else lambda y: combine(y, term)
         return self.block(x, norm=norm, groups=groups, added=added)
+
+    def apply(self, combine, settings: dict, x, term=None):
+        """`call` with the tensors last, for `recomputation.recomputed`; settings: norm and groups."""
+        return self(x, term, combine=combine, **settings)

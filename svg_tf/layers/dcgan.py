@@ -5,11 +5,14 @@ Encoder: 4x4 stride-2 convolutions, each with batch normalisation and leaky ReLU
 concat(previous, skip). 128 px has one level more (at full width), 32 px (ours, for quick runs) one fewer.
 """
 
+import functools
+
 import keras
 from keras import ops
 
 from svg_tf import kernels
-from svg_tf.layers.convolution import Conv, ConvBlock, SkipConvBlock
+from svg_tf.layers import recomputation
+from svg_tf.layers.convolution import Conv, ConvBlock, SkipConvBlock, with_term
 
 
 def level_widths(image_size: int, width: int) -> list[int]:
@@ -32,13 +35,14 @@ class DCGANEncoder(keras.layers.Layer):
             for i, (before, after) in enumerate(zip([channels, *widths], widths, strict=False))
         ]
         self.head = ConvBlock("valid", widths[-1], g_dim, activation="tanh", use_bias=use_bias, name="head")
+        self.recompute = False
         self.built = True
 
     def call(self, x, norm="running", groups=1, head=None):
         """head: the skips are wanted of the first `head` frames only (None: all)."""
-        skips = []
+        run, skips = recomputation.choose(self.recompute and norm == "train"), []
         for level in self.levels:
-            x = level(x, norm=norm, groups=groups)
+            x = run([level], functools.partial(level, norm=norm, groups=groups), x)
             x, skip = (x, x) if head is None else kernels.with_head(x, head)
             skips.append(skip)
         return ops.squeeze(self.head(x, norm=norm, groups=groups), (1, 2)), skips
@@ -64,6 +68,7 @@ class DCGANDecoder(keras.layers.Layer):
         ]
         self.out = Conv("up", width, channels, use_bias=True, name="out")
         self.out_skip = Conv("up", width, channels, name="out_skip") if skips else None
+        self.recompute = False
         self.built = True
 
     def skip_terms(self, skips):
@@ -80,11 +85,17 @@ class DCGANDecoder(keras.layers.Layer):
 
     def call(self, g, terms, combine, norm="running", groups=1):
         """combine(y, term): adds `term` (computed for the distinct skip frames) to the frames y that use it."""
-        d = self.head(g[:, None, None, :], norm=norm, groups=groups)
-        for level, term in zip(self.levels, terms, strict=False):
-            d = level(d, term, combine=combine, norm=norm, groups=groups)
-        y = self.out(d)
+        run, settings = recomputation.choose(self.recompute and norm == "train"), {"norm": norm, "groups": groups}
+        d = run([self.head], functools.partial(self.head, **settings), g[:, None, None, :])
+        *levels, last = self.levels
+        for level, term in zip(levels, terms, strict=False):
+            d = run([level.block], functools.partial(level.apply, combine, settings), d, *with_term(term))
+        # The last level's map is the largest: the frame's convolution is recomputed with it, so that it is not kept.
+        y = run([last.block, self.out], functools.partial(self._end, combine, settings), d, *with_term(terms[-2]))
         return ops.sigmoid(y if terms[-1] is None else combine(y, terms[-1]))
+
+    def _end(self, combine, settings, d, *term):
+        return self.out(self.levels[-1].apply(combine, settings, d, *term))
 
     def multiply_adds(self) -> tuple[int, int]:
         """Multiply-adds of one frame's convolutions: (from g, the skip half)."""

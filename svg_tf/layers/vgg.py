@@ -5,11 +5,14 @@ are the skips; then one 4x4 convolution to g_dim, batch normalisation, tanh. Dec
 concat with the skip, a block of 3x3 convolutions; the last convolution gives the frame. 128 px has one more block.
 """
 
+import functools
+
 import keras
 from keras import ops
 
 from svg_tf import kernels
-from svg_tf.layers.convolution import Conv, ConvBlock, SkipConvBlock
+from svg_tf.layers import recomputation
+from svg_tf.layers.convolution import Conv, ConvBlock, SkipConvBlock, with_term
 
 
 def encoder_blocks(image_size: int, width: int) -> list[list[int]]:
@@ -38,18 +41,23 @@ class VGGEncoder(keras.layers.Layer):
                 before = after
             self.blocks.append(block)
         self.head = ConvBlock("valid", before, g_dim, activation="tanh", use_bias=use_bias, name="head")
+        self.recompute = False
         self.built = True
 
     def call(self, x, norm="running", groups=1, head=None):
         """head: the skips are wanted of the first `head` frames only (None: all)."""
-        skips = []
+        recompute, skips = self.recompute and norm == "train", []
+        run, settings = recomputation.choose(recompute), {"norm": norm, "groups": groups}
         for block in self.blocks:
-            for conv in block:
-                x = conv(x, norm=norm, groups=groups)
-            x, skip = (x, x) if head is None else kernels.with_head(x, head)
+            x, skip = run(block, functools.partial(self._block, block, settings, head, recompute), x)
             skips.append(skip)
-            x = ops.max_pool(x, 2, 2)
         return ops.squeeze(self.head(x, norm=norm, groups=groups), (1, 2)), skips
+
+    def _block(self, block, settings, head, copy, x):
+        for conv in block:
+            x = conv(x, **settings)
+        x, skip = (x, x) if head is None else kernels.with_head(x, head, copy)
+        return ops.max_pool(x, 2, 2), skip
 
     def multiply_adds(self) -> int:
         """Multiply-adds of one frame's convolutions."""
@@ -78,6 +86,7 @@ class VGGDecoder(keras.layers.Layer):
             )
             before = widths[-1]
         self.out = Conv("same", before, channels, use_bias=True, name="out")
+        self.recompute = False
         self.built = True
 
     def skip_terms(self, skips):
@@ -91,13 +100,20 @@ class VGGDecoder(keras.layers.Layer):
 
     def call(self, g, terms, combine, norm="running", groups=1):
         """combine(y, term): adds `term` (computed for the distinct skip frames) to the frames y that use it."""
-        d = self.head(g[:, None, None, :], norm=norm, groups=groups)
+        run, settings = recomputation.choose(self.recompute and norm == "train"), {"norm": norm, "groups": groups}
+        d = self.head(g[:, None, None, :], **settings)
         for first, rest, term in zip(self.first, self.rest, terms, strict=True):
-            d = ops.repeat(ops.repeat(d, 2, axis=1), 2, axis=2)
-            d = first(d, term, combine=combine, norm=norm, groups=groups)
-            for conv in rest:
-                d = conv(d, norm=norm, groups=groups)
-        return ops.sigmoid(self.out(d))
+            end = [self.out] if first is self.first[-1] else []
+            block = functools.partial(self._block, first, [*rest, *end], combine, settings)
+            d = run([first.block, *rest, *end], block, d, *with_term(term))
+        return ops.sigmoid(d)
+
+    def _block(self, first, rest, combine, settings, d, *term):
+        d = ops.repeat(ops.repeat(d, 2, axis=1), 2, axis=2)
+        d = first.apply(combine, settings, d, *term)
+        for layer in rest:
+            d = layer(d) if layer is self.out else layer(d, **settings)
+        return d
 
     def multiply_adds(self) -> tuple[int, int]:
         """Multiply-adds of one frame's convolutions: (from g, the skip half)."""

@@ -55,8 +55,9 @@ class VideoPredictor(keras.Model):
         self.run_seed = 0
         self._trackers = {name: keras.metrics.Mean(name=name) for name in self.metric_names}
 
-    def compile(self, optimizer="adam", *, seed: int = 0, jit_compile: bool = False, **kwargs):
+    def compile(self, optimizer="adam", *, seed: int = 0, jit_compile: bool = False, recompute: bool = False, **kwargs):
         """optimizer: a Keras optimizer. seed: all training noise derives from (seed, step, row of the global batch).
+        recompute: training steps keep the inputs of the backbones' blocks only (see `layers.recomputation`).
 
         Other arguments as `keras.Model.compile`; the loss and the metrics are the model's own and cannot be given
         (`ValueError`).
@@ -65,6 +66,7 @@ class VideoPredictor(keras.Model):
             if kwargs.get(name) is not None:
                 raise ValueError(f"{type(self).__name__} has its own loss and metrics; compile() got {name}={kwargs[name]!r}.")
         self.run_seed = seed
+        self.encoder.recompute = self.decoder.recompute = recompute
         optimizer = keras.optimizers.get(optimizer)
         if self.dtype_policy.name == "mixed_float16" and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
             optimizer = LossScaleOptimizer(optimizer)

@@ -1,0 +1,66 @@
+"""Activation recomputation changes what is kept, not what is computed: loss, gradients, moving averages."""
+
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from svg_tf import noise
+from svg_tf.checkpoints import named_variables
+from svg_tf.config import ModelConfig
+from svg_tf.models.svg import SVG
+
+DCGAN = ModelConfig(image_size=32, channels=2, width=2, g_dim=5, z_dim=3, rnn_size=4, n_past=2, beta=0.3)
+VGG = ModelConfig(backbone="vgg", width=1, g_dim=5, z_dim=3, rnn_size=4, n_past=2, skips="previous", batch_statistics="per_step")
+FRAMES = {size: np.random.default_rng(0).random((2, 4, size, size, c)).astype("float32") for size, c in ((32, 2), (64, 1))}
+
+
+def one_step(config, recompute, precision="float32", eager=False):
+    """(metrics of a training step, gradients at its start, all weights after it)."""
+    keras.utils.set_random_seed(1)
+    model = SVG(config, dtype=precision)
+    model.compile(keras.optimizers.SGD(0.1), seed=3, recompute=recompute, run_eagerly=eager)
+    frames = tf.constant(FRAMES[config.image_size])
+
+    def gradients(frames):
+        seed = noise.fold(noise.seed_pair(3), noise.TRAIN, 0)
+        before = [tf.convert_to_tensor(v.value) for v in model.non_trainable_variables]
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(model.objective(frames, seed, "train")["loss"])
+        result = tape.gradient(loss, [v.value for v in model.trainable_variables])
+        for variable, value in zip(model.non_trainable_variables, before, strict=True):
+            variable.assign(value)
+        return result
+
+    found = (gradients if eager else tf.function(gradients))(frames)
+    assert all(g is not None for g in found)
+    logs = model.train_on_batch({"frames": frames}, return_dict=True)
+    weights = {name: np.asarray(v.value) for name, v in named_variables(model).items()}
+    return logs, dict(zip([v.path for v in model.trainable_variables], found, strict=True)), weights
+
+
+@pytest.mark.parametrize(
+    ("config", "precision", "eager", "tolerance"),
+    [
+        (DCGAN, "float32", False, 1e-6),
+        (DCGAN, "float32", True, 1e-6),
+        (VGG, "float32", False, 1e-6),
+        (DCGAN, "mixed_bfloat16", False, 1e-2),
+    ],
+)
+def test_one_step_equals_one_without_recomputation(config, precision, eager, tolerance):
+    logs, gradients, weights = one_step(config, False, precision, eager)
+    logs_again, gradients_again, weights_again = one_step(config, True, precision, eager)
+    assert logs_again == pytest.approx(logs, rel=tolerance)
+    scale = max(float(tf.reduce_max(abs(g))) for g in gradients.values())
+    for name, gradient in gradients.items():
+        np.testing.assert_allclose(gradients_again[name], gradient, atol=tolerance * scale, rtol=tolerance, err_msg=name)
+    for name, value in weights.items():
+        np.testing.assert_allclose(weights_again[name], value, atol=tolerance, rtol=tolerance, err_msg=name)
+    moved = [name for name in weights if "moving_mean" in name]
+    assert len(moved) > 5 and all(np.any(weights[name]) for name in moved)
