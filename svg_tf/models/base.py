@@ -6,8 +6,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from svg_tf import config as configuration
 from svg_tf import kernels, noise
 from svg_tf.loss_scale import LossScaleOptimizer
+from svg_tf.models.functions import Functions, check_counts, sequence_seeds
 
 
 def check_frames(frames, image_size: int, channels: int, least: int, what: str = "frames") -> tf.Tensor:
@@ -45,15 +47,41 @@ class VideoPredictor(keras.Model):
     """A Keras model trained on batches {"frames": float32 [B, T, H, W, C] in [0, 1]}.
 
     A subclass gives `objective(frames, seed, norm, step)`: a dict of per-sequence values float32 [B] among which
-    "loss" is minimised and all are reported as means, and `metric_names`.
+    "loss" is minimised and all are reported as means, and `metric_names`; `elbo_terms_of`; and the mathematics of its public
+    methods on tensors, `generate_in_graph`, `reconstruct_in_graph` and `prior_scale_in_graph`, which exports trace too.
     """
 
+    config_class: type
     metric_names: tuple[str, ...] = ("loss",)
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.run_seed = 0
         self._trackers = {name: keras.metrics.Mean(name=name) for name in self.metric_names}
+        self._functions = Functions(self)
+
+    def _configured(self, config):
+        """The configuration that a subclass was given, or its defaults. Raises `ValueError` for another type."""
+        if config is not None and not isinstance(config, self.config_class):
+            raise ValueError(
+                f"{type(self).__name__} expects a {self.config_class.__name__}, got {type(config).__name__}; pass "
+                "experiment.model of a preset."
+            )
+        self.config = config or self.config_class()
+        return self.config
+
+    def get_config(self):
+        return {**super().get_config(), "config": configuration.to_dict(self.config)}
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        return cls(configuration.from_dict(cls.config_class, config.pop("config")), **config)
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether there are latents z_t."""
+        return self.config.stochastic
 
     def compile(self, optimizer="adam", *, seed: int = 0, jit_compile: bool = False, recompute: bool = False, **kwargs):
         """optimizer: a Keras optimizer. seed: all training noise derives from (seed, step, row of the global batch).
@@ -142,3 +170,41 @@ class VideoPredictor(keras.Model):
                 f"{tuple(frames.shape)} and dtype {frames.dtype.name}."
             )
         return frames
+
+    # ---- use ------------------------------------------------------------------------------------------------------
+
+    def prior_scale(self, frames):
+        """Sigma of the prior of z_t for x_1 ... x_{T-1}, given the true frames before each: the model's own forecast of
+        uncertainty (Fig. 6). float [B, T >= 2, H, W, C] -> float32 [B, T-1, z_dim]; ones for a fixed prior.
+        """
+        if not self.stochastic:
+            raise ValueError(f"prior_scale needs a model with latents; this one is {self.config.summary}.")
+        frames, _ = self._checked(frames, self._least_frames)
+        return self._functions.call("prior_scale", frames)
+
+    def elbo_terms(self, frames, seed=0) -> dict:
+        """{"mse", "kl"}: float32 [B, frames predicted with posterior latents] of held-out frames [B, T >= 2, H, W, C], with
+        running statistics."""
+        return self._functions.call("elbo_terms", *self._checked(frames, self._least_frames, seed))
+
+    def elbo_terms_in_graph(self, frames, seeds):
+        terms = self.elbo_terms_of(frames, seeds, "running")
+        return {name: tf.transpose(terms[name]) for name in ("mse", "kl")}
+
+    @property
+    def _least_frames(self) -> int:
+        return max(2, self.config.least_context)
+
+    def _generate(self, frames, n_future, n_samples, seed, n_past, first_sample, **options):
+        """Checks the arguments of a subclass's `generate`, and runs it."""
+        check_counts(n_future=n_future, n_samples=n_samples)
+        least = self.config.least_context
+        if n_past is not None and n_past < least:
+            raise ValueError(f"n_past must be at least {least}, got {n_past}.")
+        frames, seeds = self._checked(frames, n_past or least, seed, "context frames")
+        return self._functions.generate(frames[:, :n_past], seeds, n_future, n_samples, first_sample, **options)
+
+    def _checked(self, frames, least: int, seed=0, what: str = "frames"):
+        """(frames float32 tensor, seeds int32 [B, 2])."""
+        frames = check_frames(frames, self.config.image_size, self.config.channels, least, what)
+        return frames, sequence_seeds(seed, int(frames.shape[0]))

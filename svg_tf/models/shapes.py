@@ -35,11 +35,11 @@ def hold_last(distinct, steps, batch):
 
 
 def spread(n_samples):
-    """How skip terms of B sequences [B, ...] add to predictions y [B * S, ...]."""
+    """How skip terms of B sequences [B, ...] add to predictions y [steps * B * S, ...] of any number of steps."""
 
     def combine(y, term):
         shape = tf.shape(y)
-        y = tf.reshape(y, tf.concat([[-1, n_samples], shape[1:]], 0))
+        y = tf.reshape(y, tf.concat([[-1, tf.shape(term)[0], n_samples], shape[1:]], 0))
         return tf.reshape(y + term[:, None], shape)
 
     return combine

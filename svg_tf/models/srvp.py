@@ -1,0 +1,348 @@
+"""Stochastic latent residual video prediction, SRVP (Franceschi et al., ICML 2020).
+
+Generative model, for frames t = 1 ... T (1-based, as in the paper), given content w:
+    y_1 ~ N(0, I)
+    z_{t+1} ~ N(mu_theta(y_t), sigma_theta(y_t))
+    y_{t+dt} = y_t + dt f_theta(y_t, z_{t+1}),   dt = 1 / n_euler, one z for all sub-steps of a frame
+    x_t ~ N(g_theta(w, y_t), nu)
+All that is random or moves lives in the small state y. No frame is fed back, so that the encoder and the decoder run over
+all frames at once, in training and in generation.
+Inference:
+    y_1 ~ q(y_1 | x_1 ... x_k)         an MLP on k encodings
+    z_t ~ q(z_t | x_1 ... x_t)         an LSTM over encodings
+    w = content of k frames            whatever their order: random ones in training, the last k conditioning frames at test
+Objective per sequence, summed over pixels, frames and dimensions:
+    - sum_t log p(x_t) + beta_y KL(q(y_1) || N(0, I)) + beta_z sum_t KL(q(z_t) || p(z_t)) + lambda sum |f|_2
+
+What we do differently: batch normalisation in generation uses running statistics, as everywhere in this package; samples
+follow from a seed for each sequence; the states' arithmetic is float32 whatever the precision.
+"""
+
+import keras
+import tensorflow as tf
+
+from svg_tf import distributions, noise
+from svg_tf.config import SRVPConfig
+from svg_tf.layers import backbones
+from svg_tf.layers.mlp import MLP, Linear
+from svg_tf.layers.recurrent import LSTMLayer
+from svg_tf.models import transitions
+from svg_tf.models.base import VideoPredictor, dtype_policy
+from svg_tf.models.functions import check_counts
+from svg_tf.models.shapes import fold_time, hold_last, length, spread, unfold_time
+
+FRAMES_AT_ONCE = 1024  # decoded together in generation
+CONTENT = 1  # stream of a seed: which frames the content comes from
+
+
+@keras.saving.register_keras_serializable(package="svg_tf")
+class SRVP(VideoPredictor):
+    """The model of `config` with fresh weights. Used like `SVG`; batches are {"frames": [B, T >= k, H, W, C]}."""
+
+    config_class = SRVPConfig
+    metric_names = ("loss", "mse", "nll", "kl", "kl_y", "kl_z", "residual", "sigma_posterior", "sigma_prior")
+
+    def __init__(self, config: SRVPConfig | None = None, **kwargs):
+        super().__init__(**kwargs)
+        c = self._configured(config)
+        z_dim = c.z_dim if c.stochastic else 0
+        with dtype_policy(self.dtype_policy):
+            self.encoder, self.decoder = backbones.build_state_space(
+                c.backbone, c.image_size, c.channels, c.width, c.h_dim, c.w_dim + c.y_dim, c.skips
+            )
+            self.first_state = MLP(c.k * c.h_dim, c.inference_size, 2 * c.y_dim, c.inference_layers, name="first_state")
+            self.content_hidden = Linear(c.h_dim, c.inference_size, name="content_hidden")
+            self.content_head = Linear(c.inference_size, c.w_dim, name="content_head")
+            self.transition = transitions.TRANSITIONS[c.transition](c, z_dim, name="transition")
+            if c.stochastic:
+                self.posterior = LSTMLayer(c.h_dim, c.inference_size, name="posterior")
+                self.posterior_head = Linear(c.inference_size, 2 * z_dim, name="posterior_head")
+                self.prior = MLP(
+                    c.y_dim, c.transition_size, 2 * z_dim, c.transition_layers, name="prior", dtype="float32"
+                )  # of the state, which is float32
+        self.z_dim = z_dim
+        self.built = True
+
+    # ---- training -------------------------------------------------------------------------------------------------
+
+    def objective(self, frames, seed, norm="train", step=None) -> dict:
+        """Per-sequence values of the ELBO and what it is made of, each float32 [B]: sums over time (sigmas: means)."""
+        c, terms = self.config, self.elbo_terms_of(frames, seed, norm)
+        nll, kl_y, kl_z = (tf.reduce_sum(terms[name], axis=0) for name in ("nll", "kl_y", "kl_z"))
+        return {
+            "loss": nll + c.beta_y * kl_y + c.beta_z * kl_z + c.residual_penalty * terms["residual"],
+            "mse": tf.reduce_sum(terms["mse"], axis=0),
+            "nll": nll,
+            "kl": kl_y + kl_z,
+            "kl_y": kl_y,
+            "kl_z": kl_z,
+            "residual": terms["residual"],
+            "sigma_posterior": tf.reduce_mean(terms["sigma_posterior"], axis=[0, 2]),
+            "sigma_prior": tf.reduce_mean(terms["sigma_prior"], axis=[0, 2]),
+        }
+
+    def elbo_terms_of(self, frames, seed, norm) -> dict:
+        """frames float32 [B, T, H, W, C], seed as in `noise.of_sequences` -> mse, nll, kl [T, B], kl_y [1, B], kl_z [T-1, B],
+        sigma_* [T-1, B, z_dim], residual [B].
+
+        norm "train" or "batch": content of random frames; "running": of the conditioning frames.
+        """
+        x = tf.cast(tf.transpose(frames, [1, 0, 2, 3, 4]), self.compute_dtype)
+        h, h_content, skips = self._encode(x, seed, norm)
+        q_y, q_z, states, residual = self._infer(h, seed)
+        batch = tf.shape(states)[1]
+        inputs = tf.concat([tf.repeat(self._content(h_content)[None], x.shape[0], 0), tf.cast(states, h.dtype)], -1)
+        combine = hold_last(1, x.shape[0], batch)
+        x_hat = self.decoder(fold_time(inputs), self.decoder.skip_terms(skips), combine=combine, norm=norm)
+        x_hat = unfold_time(x_hat, x.shape[0], batch)
+        x = tf.cast(x, tf.float32)
+        kl_y = distributions.kl(q_y, distributions.standard_normal_like(q_y))[None]
+        kl_z = sigma_q = sigma_p = tf.zeros([x.shape[0] - 1, batch])
+        if self.stochastic:
+            p_z = self._prior_of(states[:-1])
+            kl_z, sigma_q, sigma_p = distributions.kl(q_z, p_z), q_z.stddev(), p_z.stddev()
+        else:
+            sigma_q, sigma_p = sigma_q[..., None], sigma_p[..., None]
+        return {
+            "mse": tf.reduce_mean(tf.square(x - tf.cast(x_hat, tf.float32)), axis=[2, 3, 4]),
+            "nll": -distributions.observation(x_hat, self.config.nu).log_prob(x),
+            "kl": tf.concat([kl_y, kl_z], axis=0),
+            "kl_y": kl_y,
+            "kl_z": kl_z,
+            "residual": residual,
+            "sigma_posterior": sigma_q,
+            "sigma_prior": sigma_p,
+        }
+
+    def _encode(self, x, seed, norm):
+        """x [T, B, H, W, C] -> (h [T, B, h_dim], encodings of the content's frames [k, B, h_dim], skips of one frame each)."""
+        steps, batch, c = length(x), tf.shape(x)[1], self.config
+        if norm == "running":
+            conditioning = min(c.n_past, steps) if isinstance(steps, int) else tf.minimum(c.n_past, steps)
+            return self._encode_context(x, conditioning, norm)
+        scores = noise.of_sequences(noise.stream(seed, CONTENT), steps, batch, 2)
+        columns = tf.range(batch)
+        chosen = tf.transpose(tf.math.top_k(tf.transpose(scores[..., 0]), c.k).indices)  # [k, B], none twice
+        if not c.skips:
+            h, _ = self._encoded(x, norm)
+            return h, tf.gather_nd(h, tf.stack([chosen, tf.broadcast_to(columns, tf.shape(chosen))], -1)), None
+        # The frame of the skips changes places with the first one, so that only the first maps have to be kept for them.
+        first = tf.argmax(scores[..., 1], axis=0, output_type=tf.int32)[None]
+        times = tf.range(steps)[:, None]
+        order = tf.where(times == 0, first, tf.where(times == first, 0, times))
+        index = tf.stack([order, tf.broadcast_to(columns, tf.shape(order))], axis=-1)
+        h, skips = self._encoded(tf.gather_nd(x, index), norm, head=batch)
+        h = tf.gather_nd(h, index)
+        return h, tf.gather_nd(h, tf.stack([chosen, tf.broadcast_to(columns, tf.shape(chosen))], -1)), skips
+
+    def _encode_context(self, x, conditioning, norm):
+        """As `_encode`, with content of the last k of the first `conditioning` frames and the skips of the last of these."""
+        batch = tf.shape(x)[1]
+        h, skips = self._encoded(x, norm, head=conditioning * batch)
+        skips = [skip[(conditioning - 1) * batch :] for skip in skips] if self.config.skips else None
+        return h, h[conditioning - self.config.k : conditioning], skips
+
+    def _encoded(self, x, norm, head=None):
+        h, skips = self.encoder(fold_time(x), norm=norm, head=head)
+        return unfold_time(h, tf.shape(x)[0], tf.shape(x)[1]), skips
+
+    def _content(self, h):
+        """h [k, B, h_dim] -> w [B, w_dim]."""
+        return tf.tanh(self.content_head(tf.reduce_sum(tf.nn.relu(self.content_hidden(h)), axis=0)))
+
+    def _first_state(self, h):
+        """q(y_1 | x_1 ... x_k)."""
+        return distributions.diagonal_gaussian_of_scale(self.first_state(tf.concat(tf.unstack(h[: self.config.k]), axis=-1)))
+
+    def _posteriors(self, h):
+        """q(z_t | x_1 ... x_t) of t = 2 ... T, as a distribution over [T-1, B, z_dim]."""
+        zeros = tf.zeros([tf.shape(h)[1], self.config.inference_size], h.dtype)
+        features, _ = self.posterior(h, (zeros, zeros))
+        return distributions.diagonal_gaussian_of_scale(self.posterior_head(features[1:]))
+
+    def _prior_of(self, states):
+        return distributions.diagonal_gaussian_of_scale(self.prior(states))
+
+    def _infer(self, h, seed, use_mean=False):
+        """h [T, B, h_dim] -> (q(y_1), q(z) or None, states [T, B, y_dim], norms of the residuals [B])."""
+        steps, batch, c = length(h), tf.shape(h)[1], self.config
+        q_y, q_z = self._first_state(h), self._posteriors(h) if self.stochastic else None
+        y, z = q_y.mean(), q_z.mean() if self.stochastic else tf.zeros([steps - 1, batch, 0])
+        if not use_mean:
+            draws = noise.of_sequences(seed, steps, batch, max(c.y_dim, c.z_dim))
+            y = distributions.sample(q_y, draws[0, :, : c.y_dim])
+            z = distributions.sample(q_z, draws[1:, :, : c.z_dim]) if self.stochastic else z
+        states, norms = transitions.trajectory(self.transition, y, z, c.n_euler)
+        return q_y, q_z, states, norms
+
+    # ---- use ------------------------------------------------------------------------------------------------------
+
+    def call(self, frames, training=False):
+        """Reconstruction with the posterior's means: [B, T, H, W, C] -> [B, T, H, W, C]."""
+        x = tf.cast(tf.transpose(frames, [1, 0, 2, 3, 4]), self.compute_dtype)
+        h, h_content, skips = self._encode_context(x, min(self.config.n_past, x.shape[0]), "batch" if training else "running")
+        *_, states, _ = self._infer(h, None, use_mean=True)
+        return tf.transpose(self._decode(states, self._content(h_content), skips), [1, 0, 2, 3, 4])
+
+    def generate(
+        self,
+        frames,
+        n_future,
+        n_samples=1,
+        seed=0,
+        *,
+        n_past=None,
+        use_mean=False,
+        first_sample=0,
+        batch_statistics=False,
+        frame_rate=1,
+    ):
+        """Samples futures: y_1 and z_t from the posteriors over the context, then z_t from the prior.
+
+        Args:
+          frames: float [B, >= n_past, H, W, C] in [0, 1], the context, at least k frames.
+          n_future: frame steps to predict, >= 1.
+          n_samples: S, futures for each sequence, >= 1.
+          seed: int (sequence b then has seed (seed, b)), or int32 [B, 2]. Sample s of a sequence depends on its frames,
+            its seed and s alone, not on B, S or the other sequences.
+          n_past: context frames used of `frames` (the first ones); None: all.
+          use_mean: the posteriors' means, in place of samples, over the context.
+          first_sample: number of the first sample, to draw many samples in parts.
+          batch_statistics: normalise by the statistics of the frames that are encoded, or decoded, together.
+          frame_rate: r >= 1: r frames for each frame step, by Euler steps of 1 / (r n_euler): a smaller step than in
+            training (paper: generation at arbitrary frame rates). Needs transition="residual".
+
+        Returns: float32 [B, S, n_future * frame_rate, H, W, C] in [0, 1], the frames after the context.
+        Raises: `ValueError` for input of another rank, dtype, size or range, or numbers out of range.
+        """
+        check_counts(frame_rate=frame_rate)
+        if frame_rate > 1 and self.config.transition != "residual":
+            raise ValueError(
+                f"frame_rate {frame_rate} needs transition='residual'; {self.config.transition!r} has no steps within a frame."
+            )
+        options = {"use_mean": use_mean, "batch_statistics": batch_statistics, "frame_rate": frame_rate}
+        return self._generate(frames, n_future, n_samples, seed, n_past, first_sample, **options)
+
+    def reconstruct(self, frames, seed=0, *, closed_loop=False, use_mean=False):
+        """Frames with y_1 and z_t from the posteriors: float [B, T >= k, H, W, C] -> float32 [B, T-1, H, W, C], of x_2 ... x_T.
+
+        Nothing is fed back, so that `closed_loop`, which `SVG` knows, makes no difference.
+        """
+        frames, seeds = self._checked(frames, self._least_frames, seed)
+        return self._functions.call("reconstruct", frames, seeds, closed_loop=closed_loop, use_mean=use_mean)
+
+    def swap_content(self, frames_content, frames_motion, n_future=0, seed=0, *, use_mean=False):
+        """The motion of one video with the content of another (paper: content swap).
+
+        frames_content, frames_motion: float [B, >= k, H, W, C] in [0, 1]; n_future: frames predicted after those of the motion.
+        Returns float32 [B, T_motion + n_future, H, W, C].
+        """
+        if n_future:
+            check_counts(n_future=n_future)
+        content, _ = self._checked(frames_content, self.config.k, what="frames of the content")
+        motion, seeds = self._checked(frames_motion, self._least_frames, seed, "frames of the motion")
+        if content.shape[0] != motion.shape[0]:
+            raise ValueError(f"Content and motion must be as many sequences, got {content.shape[0]} and {motion.shape[0]}.")
+        return self._functions.call("swap_content", content, motion, seeds, n_future=n_future, use_mean=use_mean)
+
+    def interpolate(self, frames_from, frames_to, n_frames):
+        """Frames between two states: from the last state of one video to that of another, with the content of the first.
+
+        frames_from, frames_to: float [B, >= k, H, W, C]; n_frames >= 2. States are the posteriors' means. Returns float32
+        [B, n_frames, H, W, C], at equal distances, both ends included.
+        """
+        check_counts(n_frames=n_frames)
+        if n_frames < 2:
+            raise ValueError(f"n_frames must be at least 2 (both ends), got {n_frames}.")
+        first, _ = self._checked(frames_from, self._least_frames, what="frames_from")
+        last, _ = self._checked(frames_to, self._least_frames, what="frames_to")
+        if first.shape[0] != last.shape[0]:
+            raise ValueError(f"There must be as many sequences to come from as to go to, got {first.shape[0]}, {last.shape[0]}.")
+        return self._functions.call("interpolate", first, last, n_frames=n_frames)
+
+    # ---- the mathematics of these on tensors, for compiled functions and exports ---------------------------------------------
+
+    def generate_in_graph(
+        self, frames, seeds, n_future, n_samples, first_sample=0, use_mean=False, batch_statistics=False, frame_rate=1
+    ):
+        c, norm = self.config, "batch" if batch_statistics else "running"
+        x = tf.cast(tf.transpose(frames, [1, 0, 2, 3, 4]), self.compute_dtype)
+        h, h_content, skips = self._encode_context(x, length(x), norm)
+        q_y, q_z = self._first_state(h), self._posteriors(h) if self.stochastic else None
+        context = length(x) - 1
+        row_seeds = noise.sample_seeds(seeds, first_sample, n_samples)
+        draws = noise.of_sequences(row_seeds, 1 + context + n_future, tf.shape(row_seeds)[0], max(c.y_dim, c.z_dim))
+        draws = tf.ensure_shape(draws, [None, None, max(c.y_dim, c.z_dim)])
+
+        def drawn(q, noise_of_q, axis):
+            mean, sigma = (tf.repeat(value, n_samples, axis=axis) for value in (q.mean(), q.stddev()))
+            return mean if use_mean else mean + sigma * noise_of_q
+
+        y = drawn(q_y, draws[0, :, : c.y_dim], 0)
+        z_noise = draws[1:, :, : self.z_dim]
+        z = drawn(q_z, z_noise[:context], 1) if self.stochastic else z_noise[:context]
+        states, _ = transitions.trajectory(self.transition, y, z, c.n_euler)
+        future = self._futures(states[-1], z_noise[context:], n_future, frame_rate)
+        x_hat = tf.transpose(self._decode(future, self._content(h_content), skips, n_samples, norm), [1, 0, 2, 3, 4])
+        return tf.reshape(x_hat, tf.concat([[-1, n_samples], tf.shape(x_hat)[1:]], 0))
+
+    def reconstruct_in_graph(self, frames, seeds, closed_loop=False, use_mean=False):
+        x = tf.cast(tf.transpose(frames, [1, 0, 2, 3, 4]), self.compute_dtype)
+        h, h_content, skips = self._encode(x, None, "running")
+        *_, states, _ = self._infer(h, seeds, use_mean)
+        return tf.transpose(self._decode(states[1:], self._content(h_content), skips), [1, 0, 2, 3, 4])
+
+    def prior_scale_in_graph(self, frames):
+        """States are the posteriors' means; those of the first k frames have seen all of these."""
+        h, *_ = self._encode(tf.cast(tf.transpose(frames, [1, 0, 2, 3, 4]), self.compute_dtype), None, "running")
+        *_, states, _ = self._infer(h, None, use_mean=True)
+        return tf.transpose(self._prior_of(states[:-1]).stddev(), [1, 0, 2])
+
+    def swap_content_in_graph(self, content, motion, seeds, n_future=0, use_mean=False):
+        x = tf.cast(tf.transpose(content, [1, 0, 2, 3, 4]), self.compute_dtype)
+        _, h_content, skips = self._encode_context(x, length(x), "running")
+        h, *_ = self._encode(tf.cast(tf.transpose(motion, [1, 0, 2, 3, 4]), self.compute_dtype), None, "running")
+        *_, states, _ = self._infer(h, seeds, use_mean)
+        if n_future:
+            z_noise = noise.of_sequences(noise.stream(seeds, 2), n_future, tf.shape(h)[1], self.z_dim)
+            states = tf.concat([states, self._futures(states[-1], z_noise, n_future)], axis=0)
+        return tf.transpose(self._decode(states, self._content(h_content), skips), [1, 0, 2, 3, 4])
+
+    def interpolate_in_graph(self, first, last, n_frames):
+        x = tf.cast(tf.transpose(first, [1, 0, 2, 3, 4]), self.compute_dtype)
+        h, h_content, skips = self._encode_context(x, length(x), "running")
+        h_last, *_ = self._encode(tf.cast(tf.transpose(last, [1, 0, 2, 3, 4]), self.compute_dtype), None, "running")
+        start, end = (self._infer(encoded, None, use_mean=True)[2][-1] for encoded in (h, h_last))
+        weights = tf.linspace(0.0, 1.0, n_frames)[:, None, None]
+        return tf.transpose(self._decode(start + weights * (end - start), self._content(h_content), skips), [1, 0, 2, 3, 4])
+
+    def _futures(self, y, z_noise, n_future, frame_rate=1):
+        """States after y [N, y_dim] with z from the prior: z_noise [n_future, N, z_dim] -> [n_future * frame_rate, N, y_dim]."""
+
+        def next_projected(t, y):
+            z = z_noise[t]
+            if self.stochastic:
+                z = distributions.sample(self._prior_of(y), z)
+            return self.transition.project(z)
+
+        return transitions.follow(self.transition, y, next_projected, n_future, self.config.n_euler, frame_rate)
+
+    def _decode(self, states, w, skips, n_samples=1, norm="running"):
+        """states [F, B * S, y_dim], w [B, w_dim], skips of B frames or None -> float32 [F, B * S, H, W, C], a few frames of all
+        rows at a time."""
+        c, steps, rows = self.config, tf.shape(states)[0], tf.shape(states)[1]
+        terms = self.decoder.skip_terms(skips)
+        w = tf.repeat(w, n_samples, axis=0)
+        at_once = tf.maximum(1, FRAMES_AT_ONCE // tf.maximum(1, rows))
+
+        def body(i, outputs):
+            y = states[i * at_once : (i + 1) * at_once]
+            inputs = tf.concat([tf.repeat(w[None], tf.shape(y)[0], 0), tf.cast(y, w.dtype)], axis=-1)
+            x_hat = self.decoder(fold_time(inputs), terms, combine=spread(n_samples), norm=norm)
+            return i + 1, outputs.write(i, tf.cast(x_hat, tf.float32))
+
+        parts = (steps + at_once - 1) // at_once
+        shape = [None, c.image_size, c.image_size, c.channels]
+        outputs = tf.TensorArray(tf.float32, size=parts, infer_shape=False, element_shape=shape)
+        _, outputs = tf.while_loop(lambda i, _: i < parts, body, (tf.constant(0), outputs))
+        return unfold_time(tf.ensure_shape(outputs.concat(), shape), steps, rows)
