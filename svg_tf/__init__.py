@@ -11,10 +11,15 @@ import os
 # a user's own choice stands.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
-_LAZY = {"SVG": "svg_tf.models.svg", "VideoPredictor": "svg_tf.models.base", "export": "svg_tf.serving.export"}
+_LAZY = {
+    "SVG": "svg_tf.models.svg",
+    "SRVP": "svg_tf.models.srvp",
+    "VideoPredictor": "svg_tf.models.base",
+    "export": "svg_tf.serving.export",
+}
 _MODULES = ("callbacks", "config", "evaluation", "figures", "metrics", "presets", "training", "visualization")
 
-__all__ = ["SVG", "VideoPredictor", "export", *_MODULES]
+__all__ = ["SRVP", "SVG", "VideoPredictor", "export", *_MODULES]
 
 
 def __getattr__(name):

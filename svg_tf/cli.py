@@ -96,7 +96,10 @@ def _train(arguments: list[str]) -> int:
         raise ValueError(f"svg-tf train needs a preset: {', '.join(presets.names())}.")
     default = presets.get(name)
 
-    def train(run_dir: pathlib.Path, experiment: Annotated[config.ExperimentConfig, tyro.conf.arg(name="")] = default):
+    # The model's flags are those of the preset's family.
+    flags = tyro.conf.AvoidSubcommands[Annotated[config.ExperimentConfig, tyro.conf.arg(name="")]]
+
+    def train(run_dir: pathlib.Path, experiment: flags = default):
         """Train an experiment, or continue it where it stopped.
 
         Args:

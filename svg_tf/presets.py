@@ -19,6 +19,37 @@ _BAIR = {
     "data": {"name": "bair"},
     "eval": {"n_future": 28},
 }
+_SRVP_TRAIN = {"learning_rate": 3e-4, "steps_per_epoch": 1000}
+_SMMNIST_SRVP = {
+    "model": {"family": "srvp"},
+    "data": {"name": "moving_mnist", "batch_size": 128, "moving_mnist": {"variant": "srvp"}},
+    "train": _SRVP_TRAIN | {"epochs": 1100, "linear_decay_steps": 100_000},
+    "eval": {"n_future": 20},
+}
+_MMNIST_SRVP = {
+    "data": {"name": "moving_mnist", "batch_size": 128, "moving_mnist": {"variant": "srvp", "deterministic": True}},
+    "train": {"epochs": 900},
+    "eval": {"n_future": 95, "n_samples": 1},
+}
+_SRVP_VIDEO = {"family": "srvp", "backbone": "vgg", "y_dim": 50, "z_dim": 50, "n_euler": 2, "skips": True, "beta_z": 1.0}
+_KTH_SRVP = {
+    "model": _SRVP_VIDEO | {"k": 3, "n_past": 10, "nu": 0.2, "residual_gain": 1.2},
+    "data": {"name": "kth/64_all"},
+    "train": _SRVP_TRAIN | {"epochs": 200, "linear_decay_steps": 50_000},
+    "eval": {"n_future": 30},
+}
+_H36M_SRVP = {
+    "model": {"channels": 3, "n_past": 8},
+    "data": {"name": "video_folder/h36m", "n_future": 8, "frame_stride": 8},
+    "train": {"epochs": 350, "linear_decay_steps": 25_000},
+    "eval": {"n_future": 45},
+}
+_BAIR_SRVP = {
+    "model": _SRVP_VIDEO | {"channels": 3, "k": 2, "n_past": 2, "nu": 0.71},
+    "data": {"name": "bair", "batch_size": 192},
+    "train": _SRVP_TRAIN | {"epochs": 1500, "linear_decay_steps": 500_000},
+    "eval": {"n_future": 28},
+}
 _FP, _DET = {"model": {"prior": "fixed"}}, {"model": {"prior": "none"}}
 _KTH_FP = {"model": {"prior": "fixed", "z_dim": 24}, "train": {"learning_rate": 8e-4}}
 
@@ -29,12 +60,19 @@ PRESETS: dict[str, tuple[dict, ...]] = {
     "smmnist_mini": (_MINI,),
     "smmnist_mini_fp": (_MINI, _FP),
     "smmnist_mini_det": (_MINI, _DET),
+    "smmnist_srvp": (_SMMNIST_SRVP,),
+    "smmnist_srvp_mlp": (_SMMNIST_SRVP, {"model": {"transition": "mlp"}}),
+    "smmnist_srvp_gru": (_SMMNIST_SRVP, {"model": {"transition": "gru"}}),
+    "mmnist_srvp": (_SMMNIST_SRVP, _MMNIST_SRVP),
     "kth_lp": (_KTH,),
     "kth_fp": (_KTH, _KTH_FP),
     "kth_det": (_KTH, _DET),
     "bair_lp": (_BAIR,),
     "bair_fp": (_BAIR, _FP),
     "bair_det": (_BAIR, _DET),
+    "kth_srvp": (_KTH_SRVP,),
+    "h36m_srvp": (_KTH_SRVP, _H36M_SRVP),
+    "bair_srvp": (_BAIR_SRVP,),
 }
 
 

@@ -20,7 +20,8 @@ import data_pipelines
 from svg_tf import callbacks as svg_callbacks
 from svg_tf import checkpoints, config, multi_worker, summaries, versions, visualization
 from svg_tf.config import ExperimentConfig
-from svg_tf.models.svg import SVG
+from svg_tf.models import families
+from svg_tf.models.base import VideoPredictor
 
 log = logging.getLogger(__name__)
 STRATEGIES = {
@@ -66,33 +67,50 @@ def read_config(run_dir) -> ExperimentConfig:
 
 
 def optimizer_of(experiment: ExperimentConfig) -> keras.optimizers.Optimizer:
-    """Adam at the experiment's settings, with the cosine decay and the clipping where asked for."""
+    """Adam at the experiment's settings, with the decay of its rate and the clipping where asked for."""
     t = experiment.train
     rate = t.learning_rate
     if t.final_learning_rate > 0:
         rate = keras.optimizers.schedules.CosineDecay(rate, t.steps, t.final_learning_rate / rate)
+    if t.linear_decay_steps:
+        rate = ConstantThenLinear(rate, t.steps - t.linear_decay_steps, t.linear_decay_steps)
     clip = {"global_clipnorm": t.clip_norm} if t.clip_norm > 0 else {}
     return keras.optimizers.Adam(rate, beta_1=t.adam_beta_1, beta_2=t.adam_beta_2, epsilon=t.adam_epsilon, **clip)
 
 
-def build(experiment: ExperimentConfig) -> SVG:
+@keras.saving.register_keras_serializable(package="svg_tf")
+class ConstantThenLinear(keras.optimizers.schedules.LearningRateSchedule):
+    """`rate` for `constant_steps`, then linearly down to 0 over `decay_steps` (SRVP)."""
+
+    def __init__(self, rate: float, constant_steps: int, decay_steps: int):
+        self.rate, self.constant_steps, self.decay_steps = rate, constant_steps, decay_steps
+
+    def __call__(self, step):
+        done = (tf.cast(step, tf.float32) - self.constant_steps) / self.decay_steps
+        return self.rate * (1.0 - tf.clip_by_value(done, 0.0, 1.0))
+
+    def get_config(self):
+        return {"rate": self.rate, "constant_steps": self.constant_steps, "decay_steps": self.decay_steps}
+
+
+def build(experiment: ExperimentConfig) -> VideoPredictor:
     """The compiled model with fresh weights that derive from the run's seed."""
     keras.utils.set_random_seed(experiment.train.seed)
-    model = SVG(experiment.model, dtype=experiment.train.precision)
+    model = families.build(experiment.model, dtype=experiment.train.precision)
     t = experiment.train
     model.compile(optimizer_of(experiment), seed=t.seed, jit_compile=t.jit_compile, recompute=t.recompute)
     model.optimizer.build(model.trainable_variables)
     return model
 
 
-def load_run(run_dir, best: bool = False) -> tuple[SVG, ExperimentConfig, int]:
+def load_run(run_dir, best: bool = False) -> tuple[VideoPredictor, ExperimentConfig, int]:
     """The model of a run directory with its latest usable weights, or those of the lowest validation loss: (model, experiment,
     step).
 
     Raises `ValueError` where the run has no checkpoint yet.
     """
     experiment = read_config(run_dir)
-    model = SVG(experiment.model)
+    model = families.build(experiment.model)
     directory = pathlib.Path(run_dir) / "checkpoints"
     if best:
         restored = checkpoints.restore(checkpoints.best(directory), model, with_optimizer=False)
@@ -103,7 +121,7 @@ def load_run(run_dir, best: bool = False) -> tuple[SVG, ExperimentConfig, int]:
     return model, experiment, restored[0]
 
 
-def load_finished_run(run_dir, unfinished: bool = False) -> tuple[SVG, ExperimentConfig, int]:
+def load_finished_run(run_dir, unfinished: bool = False) -> tuple[VideoPredictor, ExperimentConfig, int]:
     """As `load_run`; a run before its end is refused (`ValueError`) unless `unfinished`."""
     model, experiment, step = load_run(run_dir)
     if step < experiment.train.steps and not unfinished:
@@ -129,7 +147,7 @@ def load_data(experiment: ExperimentConfig, split: str, seq_len: int | None = No
     return data_pipelines.load(data.name, split, **(arguments | overrides))
 
 
-def train(experiment: ExperimentConfig, run_dir, verbose: bool = True) -> SVG:
+def train(experiment: ExperimentConfig, run_dir, verbose: bool = True) -> VideoPredictor:
     """Trains the experiment in `run_dir`, from where an earlier start of the same run stopped. Returns the model.
 
     Raises `ValueError` for a directory with another configuration, `FloatingPointError` at a loss that is not finite,
