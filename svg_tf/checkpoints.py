@@ -71,9 +71,13 @@ def save(directory, model, step: int, state: dict, keep: int) -> pathlib.Path:
     directory.mkdir(parents=True, exist_ok=True)
     arrays = {name: value_of(v) for name, v in variables_of(model, True).items()}
     path = _write(path_of(directory, step), step, state, arrays)
+    _remove_old(directory, keep)
+    return path
+
+
+def _remove_old(directory: pathlib.Path, keep: int) -> None:
     for _, old in existing(directory)[:-keep]:
         old.unlink(missing_ok=True)
-    return path
 
 
 def best(directory) -> pathlib.Path:
@@ -90,6 +94,19 @@ def keep_best(path: pathlib.Path) -> None:
     except OSError:  # a file system without links
         shutil.copyfile(path, temporary)
     os.replace(temporary, best(path.parent))
+
+
+def tidy(directory, step: int, state: dict, keep: int) -> None:
+    """Before a run goes on from the checkpoint of `step` (with `state`): does what a kill right after it left undone.
+
+    Removes temporary files, keeps that checkpoint as the best one where it is, and removes all but the last `keep`.
+    """
+    directory = pathlib.Path(directory)
+    for leftover in [*directory.glob("step-*.tmp"), *directory.glob("best.tmp")]:
+        leftover.unlink(missing_ok=True)
+    if step and state.get("best_step") == step:
+        keep_best(path_of(directory, step))
+    _remove_old(directory, keep)
 
 
 def save_weights(directory, model, step: int) -> pathlib.Path:

@@ -4,16 +4,34 @@ over steps is written out. Model, data, callbacks, checkpoints and the continuin
 Every worker runs the same program with its own TF_CONFIG and on the same run directory, which the machines share. All of them
 restore the chief's checkpoints; all run the same callbacks, because reading a metric is a collective operation; the chief alone
 writes to the run directory.
+
+SIGTERM (pre-emption) may come to one worker alone, and workers that stop at different steps would wait for each other for ever:
+each worker's wish to stop goes into the step's one reduction, so that all learn of it at the same step, and stop there.
 """
 
 import keras
 import tensorflow as tf
+
+from svg_tf.callbacks import Preempted
 
 LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
 
 
 class WorkerLost(RuntimeError):
     """Another worker is gone: the job stops, and goes on from the last checkpoint when all workers are started again."""
+
+
+class AgreedStop:
+    """Whether all workers stop now: true at the same step on each of them, once any was asked to.
+
+    asked: tells whether this worker was, as `callbacks.termination` gives it.
+    """
+
+    def __init__(self, asked):
+        self.asked, self.agreed = asked, False
+
+    def __call__(self) -> bool:
+        return self.agreed
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
@@ -46,9 +64,13 @@ def with_rows(data: tf.data.Dataset, worker: int, workers: int) -> tf.data.Datas
     return data.map(add)
 
 
-def fit(model, strategy, data, *, validation_data, initial_epoch, epochs, steps_per_epoch, callbacks) -> None:
-    """`model.fit` over this worker's share of the global batches. Raises `WorkerLost`."""
+def fit(model, strategy, data, *, validation_data, initial_epoch, epochs, steps_per_epoch, callbacks, stop: AgreedStop) -> None:
+    """`model.fit` over this worker's share of the global batches; `stop` is kept up to date. Raises `WorkerLost`.
+
+    A callback that ends the training raises `Preempted`, which all workers leave together, after the chief's checkpoint.
+    """
     replicas = strategy.num_replicas_in_sync // shard(strategy)[1]
+    names = [metric.name for metric in model.metrics]
 
     def distributed(dataset):
         # One element for each local replica.
@@ -56,33 +78,50 @@ def fit(model, strategy, data, *, validation_data, initial_epoch, epochs, steps_
         return strategy.distribute_datasets_from_function(lambda _: pieces)
 
     def step_of(function):
-        @tf.function(reduce_retracing=True)
-        def step(batch):
-            values = strategy.run(function, args=(batch,))
-            return {name: strategy.reduce(tf.distribute.ReduceOp.MEAN, value, axis=None) for name, value in values.items()}
+        def on_replica(batch, asked):
+            values = function(batch)
+            return tf.stack([values[name] for name in names] + [asked])
 
-        return step
+        @tf.function(reduce_retracing=True)
+        def step(batch, asked):
+            return strategy.reduce(tf.distribute.ReduceOp.MEAN, strategy.run(on_replica, args=(batch, asked)), axis=None)
+
+        def logs_of(batch):
+            *means, asked = step(batch, tf.constant(float(stop.asked()))).numpy().tolist()
+            stop.agreed = stop.agreed or asked > 0
+            return dict(zip(names, means, strict=True))
+
+        return logs_of
+
+    @tf.function
+    def wait_for_all():
+        return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(lambda: tf.constant(1.0)), axis=None)
 
     train_step, test_step = step_of(model.train_step), step_of(model.test_step)
     container = keras.callbacks.CallbackList(callbacks, model=model, epochs=epochs, steps=steps_per_epoch)
     try:
-        batches = iter(distributed(data))
-        container.on_train_begin()
-        for epoch in range(initial_epoch, epochs):
-            model.reset_metrics()
-            container.on_epoch_begin(epoch)
-            logs = {}
-            for i in range(steps_per_epoch):
-                container.on_train_batch_begin(i)
-                logs = {name: float(value) for name, value in train_step(next(batches)).items()}
-                container.on_train_batch_end(i, logs)
-            model.reset_metrics()
-            values = {}
-            for batch in distributed(validation_data):
-                values = test_step(batch)
-            logs |= {f"val_{name}": float(value) for name, value in values.items()}
-            container.on_epoch_end(epoch, logs)
-        container.on_train_end(logs)
+        try:
+            batches = iter(distributed(data))
+            container.on_train_begin()
+            for epoch in range(initial_epoch, epochs):
+                model.reset_metrics()
+                container.on_epoch_begin(epoch)
+                logs = {}
+                for i in range(steps_per_epoch):
+                    container.on_train_batch_begin(i)
+                    logs = train_step(next(batches))
+                    container.on_train_batch_end(i, logs)
+                model.reset_metrics()
+                values = {}
+                for batch in distributed(validation_data):
+                    values = test_step(batch)
+                logs |= {f"val_{name}": value for name, value in values.items()}
+                container.on_epoch_end(epoch, logs)
+            container.on_train_end(logs)
+        except Preempted:
+            wait_for_all()
+            raise
+        wait_for_all()
     except LOST as error:
         reason = error.message.splitlines()[0] if error.message else type(error).__name__
         raise WorkerLost(

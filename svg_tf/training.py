@@ -167,6 +167,8 @@ def train(experiment: ExperimentConfig, run_dir, verbose: bool = True) -> VideoP
         model = build(experiment)
         restored = checkpoints.restore_latest(run_dir / "checkpoints", model, with_optimizer=True)
     step, state = restored or (0, {})
+    if chief:
+        checkpoints.tidy(run_dir / "checkpoints", step, state, t.keep_checkpoints)
     total = t.steps
     if step >= total:
         log.info("%s is complete at step %d.", run_dir, step)
@@ -179,17 +181,19 @@ def train(experiment: ExperimentConfig, run_dir, verbose: bool = True) -> VideoP
         else:  # the same callbacks, whose files nobody needs
             run_dir = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
         stop = stack.enter_context(svg_callbacks.termination())
+        if t.strategy == "multi_worker":
+            stop = multi_worker.AgreedStop(stop)
         callbacks = _callbacks(experiment, run_dir, step, state, stop, verbose and chief)
         while step < total:
             # A run that stopped within an epoch first finishes that epoch.
             epoch, done = divmod(step, t.steps_per_epoch)
             until = epoch + 1 if done else t.epochs
-            _fit(model, experiment, strategy, step, epoch, until, t.steps_per_epoch - done, callbacks)
+            _fit(model, experiment, strategy, step, epoch, until, t.steps_per_epoch - done, callbacks, stop)
             step = until * t.steps_per_epoch
     return model
 
 
-def _fit(model, experiment, strategy, step, epoch, until, steps_per_epoch, callbacks):
+def _fit(model, experiment, strategy, step, epoch, until, steps_per_epoch, callbacks, stop):
     """`fit` from `step` on, by Keras or, on several machines, by the loop of `multi_worker`."""
     several = experiment.train.strategy == "multi_worker"
     share = multi_worker.shard(strategy) if several else (0, 1)
@@ -205,7 +209,7 @@ def _fit(model, experiment, strategy, step, epoch, until, steps_per_epoch, callb
     if several:
         train_data = multi_worker.with_rows(train_data, *share)
         arguments["validation_data"] = multi_worker.with_rows(arguments["validation_data"], *share)
-        multi_worker.fit(model, strategy, train_data, **arguments)
+        multi_worker.fit(model, strategy, train_data, stop=stop, **arguments)
     else:
         model.fit(train_data, shuffle=False, verbose=0, **arguments)
 

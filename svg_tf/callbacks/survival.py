@@ -41,11 +41,6 @@ class Checkpoints(keras.callbacks.Callback):
         self._best, self._best_step = math.inf if best is None else best, (resume or {}).get("best_step", 0)
         self._saved = None
 
-    def on_train_begin(self, logs=None):
-        path = checkpoints.path_of(self.directory, self._best_step)
-        if self._best_step == self.model.step and path.exists():
-            checkpoints.keep_best(path)  # killed between the two
-
     def save(self):
         step = self.model.step
         if step == self._saved:

@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 
-from svg_tf import checkpoints, config, presets
+from svg_tf import checkpoints, cli, config, presets, training
 
 pytest.importorskip("sklearn")
 PRESET = presets.get("smmnist_mini")
@@ -28,18 +28,22 @@ TINY = dataclasses.replace(
 )
 SCRIPT = """
 import os, signal, sys
-from svg_tf import callbacks, config, training
+from svg_tf import callbacks, cli, config, training
 experiment = config.from_json(config.ExperimentConfig, open(sys.argv[2]).read())
-die_at = int(sys.argv[3])
+sent, at = int(sys.argv[3]), int(sys.argv[4])
 class Scalars(callbacks.Scalars):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, every=2, **kwargs)
     def on_train_batch_end(self, batch, logs=None):
         super().on_train_batch_end(batch, logs)
-        if self.model.step == die_at:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if self.model.step == at:
+            os.kill(os.getpid(), sent)
 callbacks.Scalars = Scalars
-training.train(experiment, sys.argv[1], verbose=False)
+try:
+    training.train(experiment, sys.argv[1], verbose=False)
+except callbacks.Preempted as stopped:
+    print(stopped, file=sys.stderr)
+    sys.exit(cli.EXIT_PREEMPTED)
 """
 
 
@@ -53,21 +57,24 @@ def free_ports(count):
     return ports
 
 
-def start(run_dir, workers, die_at=0):
-    """Starts `workers` processes, of which the last one dies after step `die_at`; returns [(exit code, stderr)]."""
-    experiment = dataclasses.replace(
-        TINY, train=dataclasses.replace(TINY.train, strategy="multi_worker" if workers > 1 else "single")
-    )
+def start(run_dir, workers, sent=0, at=0):
+    """Starts `workers` processes, of which the last one gets the signal `sent` after step `at`."""
+    experiment = dataclasses.replace(TINY, train=dataclasses.replace(TINY.train, strategy="multi_worker"))
     file = run_dir.with_suffix(".json")
     file.write_text(config.to_json(experiment))
     addresses = [f"127.0.0.1:{port}" for port in free_ports(workers)]
     processes = []
     for i in range(workers):
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TF_CPP_MIN_LOG_LEVEL": "1"}
-        if workers > 1:
-            environment["TF_CONFIG"] = json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": i}})
-        arguments = [sys.executable, "-c", SCRIPT, str(run_dir), str(file), str(die_at if i == workers - 1 else 0)]
+        environment["TF_CONFIG"] = json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": i}})
+        last = (int(sent), at) if i == workers - 1 else (0, 0)
+        arguments = [sys.executable, "-c", SCRIPT, str(run_dir), str(file), *map(str, last)]
         processes.append(subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, env=environment))
+    return processes
+
+
+def ended(processes):
+    """[(exit code, stderr)]"""
     return [(p.wait(), error) for p, error in ((p, p.communicate(timeout=600)[1]) for p in processes)]
 
 
@@ -76,15 +83,23 @@ def weights(run_dir, step):
         return {name: file[name] for name in file.files if name.startswith("model/")}
 
 
-def test_two_workers_equal_one_and_go_on_after_one_was_lost(tmp_path):
-    ((code, error),) = start(tmp_path / "one", 1)
-    assert code == 0, error[-3000:]
-    (chief, message), (lost, _) = start(tmp_path / "two", 2, die_at=5)
+def last_step(run_dir):
+    return checkpoints.existing(run_dir / "checkpoints")[-1][0]
+
+
+def test_two_workers_equal_one_and_go_on_after_one_was_stopped_and_one_was_lost(tmp_path):
+    workers = start(tmp_path / "two", 2, signal.SIGTERM, 2)
+    training.train(TINY, tmp_path / "one", verbose=False)
+    for code, error in ended(workers):
+        assert code == cli.EXIT_PREEMPTED, error[-3000:]
+        assert "Stopped on request at step 3" in error  # agreed upon in the step after the signal, by the chief too
+    assert last_step(tmp_path / "two") == 3
+    (chief, message), (lost, _) = ended(start(tmp_path / "two", 2, signal.SIGKILL, 5))
     assert lost == -signal.SIGKILL
     assert chief != 0
     assert "worker" in message.lower(), message[-3000:]
-    assert checkpoints.existing(tmp_path / "two" / "checkpoints")[-1][0] == 4
-    for code, error in start(tmp_path / "two", 2):
+    assert last_step(tmp_path / "two") == 4
+    for code, error in ended(start(tmp_path / "two", 2)):
         assert code == 0, error[-3000:]
     one, two = weights(tmp_path / "one", 8), weights(tmp_path / "two", 8)
     assert set(one) == set(two)

@@ -128,7 +128,6 @@ def model():
 def saver(model, folder, **options):
     made = callbacks.Checkpoints(folder, every=2, keep=1, **options)
     made.set_model(model)
-    made.on_train_begin()
     return made
 
 
@@ -149,14 +148,19 @@ def test_the_best_checkpoint_is_kept(model, tmp_path):
     assert checkpoints.restore(checkpoints.best(tmp_path), model, with_optimizer=False)[0] == 4
 
 
-def test_a_kill_between_checkpoint_and_best_is_made_good(model, tmp_path):
+def test_what_a_kill_after_a_checkpoint_left_undone_is_made_good(model, tmp_path):
     made = saver(model, tmp_path)
-    model.optimizer.iterations.assign(2)
-    made.on_epoch_end(0, {"val_loss": 0.5})
-    checkpoints.best(tmp_path).unlink()
-    _, state = checkpoints.restore_latest(tmp_path, model, with_optimizer=True)
-    saver(model, tmp_path, resume=state)
-    assert checkpoints.best(tmp_path).exists()
+    for step in (2, 4):
+        model.optimizer.iterations.assign(step)
+        made.on_epoch_end(0, {"val_loss": 1 / step})
+    checkpoints.save(tmp_path, model, 3, {}, keep=2)  # killed before the removal of old ones ...
+    checkpoints.best(tmp_path).rename(tmp_path / "best.tmp")  # ... in the middle of keeping the best ...
+    (tmp_path / "step-00000007.tmp").write_bytes(b"PK")  # ... or of writing
+    step, state = checkpoints.restore_latest(tmp_path, model, with_optimizer=True)
+    checkpoints.tidy(tmp_path, step, state, keep=1)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["best.npz", "step-00000004.npz"]
+    assert checkpoints.restore(checkpoints.best(tmp_path), model, with_optimizer=False)[0] == 4
+    checkpoints.tidy(tmp_path / "absent", 0, {}, keep=1)
 
 
 def test_weights_that_are_not_finite_are_not_saved(model, tmp_path):
