@@ -44,16 +44,18 @@ class Generate:
     sequences: int = 4
     split: str = "test"
     seed: int = 0
+    frame_rate: int = 1
+    """SRVP: frames for each frame step, by smaller Euler steps than in training."""
 
     def run(self):
-        for name in ("n_samples", "sequences"):
+        for name in ("n_samples", "sequences", "frame_rate"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(self, name)}.")
         if self.n_future < 0:
             raise ValueError(f"--n-future must not be negative, got {self.n_future}.")
         if self.out.suffix.lower() != ".gif":
             raise ValueError(f"--out must end in .gif, got {self.out}.")
-        from svg_tf import callbacks, training, visualization
+        from svg_tf import callbacks, figures, training, visualization
 
         model, experiment, step = training.load_run(self.run_dir)
         n_past = experiment.model.n_past
@@ -61,7 +63,12 @@ class Generate:
             experiment, self.split, n_past + (self.n_future or experiment.eval.n_future), batch_size=self.sequences, shuffle=False
         )
         frames = next(iter(data.take(1)))["frames"].numpy()
-        visualization.save_gif(self.out, callbacks.sample_grid(model, frames, n_past, self.n_samples, self.seed), fps=6)
+        if self.frame_rate == 1:
+            grid = callbacks.sample_grid(model, frames, n_past, self.n_samples, self.seed)
+        else:
+            clips, _ = figures.frame_rate_clips(model, frames, n_past, self.frame_rate, self.seed)
+            grid = visualization.grid(clips, n_past * self.frame_rate)
+        visualization.save_gif(self.out, grid, fps=min(50, 6 * self.frame_rate))
         print(f"{self.out}: {len(frames)} sequences, model at step {step}")
 
 

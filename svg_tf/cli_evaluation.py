@@ -119,11 +119,12 @@ class Figures:
     """The paper's figures from a run, as PNG or GIF with the numbers behind them; also in the run's TensorBoard logs.
 
     3: truth, deterministic model, best and random samples (also Figs. 4, 9, 10). 5: distribution of the digit's velocity per
-    step (one-digit Moving MNIST). 6: the prior's sigma against true collisions (Moving MNIST). 11: 100 steps.
+    step (one-digit Moving MNIST). 6: the prior's sigma against true collisions (Moving MNIST). 11: 100 steps. SRVP:
+    frame_rate (frames between frames), swap (the motion of one video with the content of another), interpolation.
     """
 
     run_dir: RunDir
-    figure: Literal["3", "5", "6", "11", "all"] = "all"
+    figure: Literal["3", "5", "6", "11", "frame_rate", "swap", "interpolation", "all"] = "all"
     """all: those that the run's data allows."""
     out: pathlib.Path | None = None
     """Default: RUN_DIR/figures."""
@@ -201,10 +202,33 @@ class Figures:
         variant = experiment.data.moving_mnist.variant
         return figures.uncertainty_figure(model, batch["frames"], figures.visible_collisions(batch["collisions"], variant), out)
 
+    def _figure_frame_rate(self, model, experiment, out):
+        from svg_tf import figures
+
+        n_past = experiment.model.n_past
+        frames = self._frames(experiment, n_past + experiment.eval.n_future, 4)["frames"]
+        return figures.frame_rate_figure(model, frames, out, n_past=n_past, seed=self.seed)
+
+    def _figure_swap(self, model, experiment, out):
+        from svg_tf import figures
+
+        n_past = experiment.model.n_past
+        frames = self._frames(experiment, n_past + experiment.eval.n_future, 4)["frames"]
+        return figures.swap_figure(model, frames, out, n_past=n_past, seed=self.seed)
+
+    def _figure_interpolation(self, model, experiment, out):
+        from svg_tf import figures
+
+        n_past = experiment.model.n_past
+        return figures.interpolation_figure(model, self._frames(experiment, n_past + 1, 4)["frames"], out, n_past=n_past)
+
 
 _WHY_NOT = {
     "5": "it needs Moving MNIST with one digit, and a model that samples.",
     "6": "it needs Stochastic Moving MNIST, whose collisions are known, and a learned prior.",
+    "frame_rate": "it needs SRVP with its residual transition.",
+    "swap": "it needs SRVP.",
+    "interpolation": "it needs SRVP.",
 }
 
 
@@ -213,7 +237,9 @@ def _drawable(experiment) -> list[str]:
     one_digit = generated and experiment.data.moving_mnist.num_digits == 1
     five = ["5"] if one_digit and experiment.model.samples_differ else []
     six = ["6"] if generated and experiment.model.learned_prior else []
-    return ["3", *five, *six, "11"]
+    rate = ["frame_rate"] if experiment.model.any_frame_rate else []
+    states = ["swap", "interpolation"] if experiment.model.has_states else []
+    return ["3", *five, *six, "11", *rate, *states]
 
 
 def _number(figure: str, result: dict) -> str:

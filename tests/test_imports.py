@@ -75,7 +75,7 @@ def test_special_rooms():
             assert "tensorflow_probability" not in roots, relative
         if relative.startswith("svg_tf/layers/"):
             assert "tensorflow" not in roots, relative
-        if relative in ("svg_tf/config.py", "svg_tf/presets.py"):
+        if relative.startswith("svg_tf/config/") or relative == "svg_tf/presets.py":
             assert roots <= set(sys.stdlib_module_names) | {"svg_tf"}, relative
         if relative.startswith("svg_tf/") and relative not in MEET_DATA_PIPELINES:
             assert "data_pipelines" not in roots, relative

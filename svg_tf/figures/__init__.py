@@ -3,13 +3,25 @@
 samples      Figs. 3, 4, 9, 10 (truth, deterministic, best and random samples) and 11 (100 steps)
 velocity     Fig. 5: how the digit moves, in samples and in truth
 uncertainty  Fig. 6: the learned prior's sigma against true collisions
+states       SRVP: any frame rate, swapped content, interpolation
 
 Figs. 7 and 8 are `svg_tf.comparison`. True states come as arguments. Every function checks its arguments before it works.
 """
 
 from svg_tf.figures.common import publish
 from svg_tf.figures.samples import sample_figure
+from svg_tf.figures.states import frame_rate_clips, frame_rate_figure, interpolation_figure, swap_figure
 from svg_tf.figures.uncertainty import uncertainty_figure, visible_collisions
 from svg_tf.figures.velocity import velocity_figure
 
-__all__ = ["publish", "sample_figure", "uncertainty_figure", "velocity_figure", "visible_collisions"]
+__all__ = [
+    "frame_rate_clips",
+    "frame_rate_figure",
+    "interpolation_figure",
+    "publish",
+    "sample_figure",
+    "swap_figure",
+    "uncertainty_figure",
+    "velocity_figure",
+    "visible_collisions",
+]
