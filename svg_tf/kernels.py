@@ -41,7 +41,8 @@ def _up(x, kernel):
 def _filter_gradient(x, dy):
     """Gradient of sum(_down(x, kernel) * dy) in kernel: x [N, 2h, 2w, Ci], dy [N, h, w, Co] -> [4, 4, Ci, Co]."""
     ci, co, h, w = x.shape[-1], dy.shape[-1], dy.shape[1], dy.shape[2]
-    padded = tf.pad(x, _PAD)
+    with tf.control_dependencies([x, dy]):  # else a map of the forward pass is padded, and kept, as soon as it is there
+        padded = tf.pad(x, _PAD)
     if _native() or ci < _MANY_CHANNELS or h > _SMALL_MAP:
         # Padded beforehand: only "VALID" gradients have an oneDNN kernel (twice as fast).
         return tf.raw_ops.Conv2DBackpropFilter(
