@@ -1,4 +1,4 @@
-"""What the benchmarks of the model share: the machine's matrix rate, and the least arithmetic that the work needs."""
+"""What the benchmarks of the model share: the machine's matrix rate, timing, and the report."""
 
 import json
 import os
@@ -33,36 +33,6 @@ class MatrixRate:
     @property
     def best(self) -> float:
         return max(self.rates)
-
-
-def recurrent_multiply_adds(stack) -> int:
-    """Multiply-adds of an LSTM stack for one time step of one sequence: each kernel's entries once."""
-    return sum(int(v.value.shape.num_elements()) for v in stack.trainable_variables if len(v.shape) == 2)
-
-
-def training_multiply_adds(model, steps: int) -> int:
-    """Forward multiply-adds of one training sequence of `steps` frames; the skip half once per distinct skip frame."""
-    main, skip = model.decoder.multiply_adds()
-    recurrent = recurrent_multiply_adds(model.frame_predictor)
-    if model.stochastic:
-        recurrent += recurrent_multiply_adds(model.latent)  # posterior and, where learned, prior
-    encoded = steps if model.stochastic else steps - 1
-    predicted = steps - 1
-    return model.encoder.multiply_adds() * encoded + (main + recurrent) * predicted + skip * model._skip_frames(steps)
-
-
-def sampling_multiply_adds(model, n_past: int, n_future: int, n_samples: int) -> int:
-    """Multiply-adds of n_samples futures of one sequence: conditioning frames and skip halves once per sequence; the last
-    predicted frame need not be encoded."""
-    main, skip = model.decoder.multiply_adds()
-    predictor = recurrent_multiply_adds(model.frame_predictor)
-    prior = posterior = 0
-    if model.stochastic:
-        posterior = recurrent_multiply_adds(model.latent.posterior)
-        prior = recurrent_multiply_adds(model.latent) - posterior
-    once = model.encoder.multiply_adds() * n_past + skip + (posterior + prior) * (n_past - 1)
-    each = predictor * (n_past - 1) + (main + predictor + prior) * n_future + model.encoder.multiply_adds() * (n_future - 1)
-    return once + n_samples * each
 
 
 def timed(function, runs: int) -> list[float]:

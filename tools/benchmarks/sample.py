@@ -6,6 +6,7 @@ once for each sequence, skip halves once for each sequence. Denominator: see `_c
 
 import argparse
 
+import _arithmetic
 import _common
 import numpy as np
 
@@ -35,7 +36,7 @@ def main(argv=None) -> int:
     rate.measure()
     seconds = _common.timed(sample, arguments.runs)
     rate.measure()
-    count = _common.sampling_multiply_adds(model, config.n_past, arguments.n_future, arguments.samples)
+    count = _arithmetic.sampling(model, config.n_past, arguments.n_future, arguments.samples)
     title = (
         f"Sampling, {arguments.preset}, {arguments.sequences} sequences x {arguments.samples} samples, "
         f"{config.n_past} -> {arguments.n_future}"
