@@ -50,6 +50,16 @@ _BAIR_SRVP = {
     "train": _SRVP_TRAIN | {"epochs": 1500, "linear_decay_steps": 500_000},
     "eval": {"n_future": 28},
 }
+# SRVP on the data and the budget of _MINI. The objective sums over pixels: a quarter of them, a quarter of the weight beta_z.
+_MINI_SRVP = {
+    "model": {"family": "srvp", "image_size": 32, "width": 16, "inference_size": 128, "transition_size": 128, "beta_z": 0.5},
+    "data": _MINI["data"],
+    "train": {"epochs": 12, "steps_per_epoch": 600, "learning_rate": 1e-3, "final_learning_rate": 1e-4},
+    "eval": _MINI["eval"],
+}
+_MLP, _GRU = {"model": {"transition": "mlp"}}, {"model": {"transition": "gru"}}
+_NO_Z = {"model": {"stochastic": False}}
+_REFLECTED = {"data": {"moving_mnist": {"num_digits": 1, "deterministic": True}}}  # deterministic Moving MNIST
 _FP, _DET = {"model": {"prior": "fixed"}}, {"model": {"prior": "none"}}
 _KTH_FP = {"model": {"prior": "fixed", "z_dim": 24}, "train": {"learning_rate": 8e-4}}
 
@@ -60,9 +70,18 @@ PRESETS: dict[str, tuple[dict, ...]] = {
     "smmnist_mini": (_MINI,),
     "smmnist_mini_fp": (_MINI, _FP),
     "smmnist_mini_det": (_MINI, _DET),
+    "smmnist_mini_srvp": (_MINI_SRVP,),
+    "smmnist_mini_srvp_mlp": (_MINI_SRVP, _MLP),
+    "smmnist_mini_srvp_gru": (_MINI_SRVP, _GRU),
+    "mmnist_mini": (_MINI, _REFLECTED),
+    "mmnist_mini_det": (_MINI, _REFLECTED, _DET),
+    "mmnist_mini_srvp": (_MINI_SRVP, _REFLECTED),
+    "mmnist_mini_srvp_mlp": (_MINI_SRVP, _REFLECTED, _MLP),
+    "mmnist_mini_srvp_gru": (_MINI_SRVP, _REFLECTED, _GRU),
+    "mmnist_mini_srvp_no_z": (_MINI_SRVP, _REFLECTED, _NO_Z),
     "smmnist_srvp": (_SMMNIST_SRVP,),
-    "smmnist_srvp_mlp": (_SMMNIST_SRVP, {"model": {"transition": "mlp"}}),
-    "smmnist_srvp_gru": (_SMMNIST_SRVP, {"model": {"transition": "gru"}}),
+    "smmnist_srvp_mlp": (_SMMNIST_SRVP, _MLP),
+    "smmnist_srvp_gru": (_SMMNIST_SRVP, _GRU),
     "mmnist_srvp": (_SMMNIST_SRVP, _MMNIST_SRVP),
     "kth_lp": (_KTH,),
     "kth_fp": (_KTH, _KTH_FP),

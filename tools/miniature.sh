@@ -1,15 +1,31 @@
 #!/usr/bin/env bash
-# The paper in miniature: SVG-LP, SVG-FP and the deterministic baseline on one-digit Stochastic Moving MNIST at 32 px, on equal
-# budgets, three seeds each; best of 100 samples on test digits; Figs. 3, 5, 6, 7. Interrupted, it continues where it stopped.
+# The papers in miniature: models on equal budgets on Moving MNIST at 32 px (one digit of MNIST), three seeds each; best of 100
+# samples on test digits; figures; paired comparison. Interrupted, it continues where it stopped.
 #
-#   bash tools/miniature.sh [OUT] [flags of svg-tf train ...]     OUT: default runs/miniature
+#   bash tools/miniature.sh [svg|srvp|mmnist] [OUT] [flags of svg-tf train ...]     OUT: default runs/miniature
+#     svg      SVG-LP, SVG-FP and the deterministic baseline; Figs. 3, 5, 6, 7 (the default)
+#     srvp     SVG-LP (the same runs), SRVP and its MLP and GRU transitions
+#     mmnist   deterministic Moving MNIST: SVG-LP, SVG without latents, SRVP, its MLP and GRU transitions, SRVP without z
 #   DIGITS_DIR=FOLDER   the four MNIST .gz files, if they should not be downloaded
 #   SEEDS="0 1 2"       SPLIT=test (validation to choose settings)       SEQUENCES=256
 #   JOBS=2              runs at a time, each on its share of the cores: models this small do 1.4 times the work in two
 #                       processes on a core each than in one on two cores. With one GPU: JOBS=1
 . "$(dirname "$0")/setup_env.sh" plots
-out=${1:-runs/miniature}
-[ $# -eq 0 ] || shift
+case ${1:-svg} in # models: NAME=PRESET, labels in the comparison, the run that figures are drawn from
+    svg) models="lp=smmnist_mini fp=smmnist_mini_fp det=smmnist_mini_det" labels="SVG-LP SVG-FP deterministic" ;;
+    srvp)
+        models="srvp=smmnist_mini_srvp lp=smmnist_mini srvp-mlp=smmnist_mini_srvp_mlp srvp-gru=smmnist_mini_srvp_gru"
+        labels="SRVP SVG-LP SRVP-MLP SRVP-GRU"
+        ;;
+    mmnist)
+        models="mmnist-srvp=mmnist_mini_srvp mmnist-lp=mmnist_mini mmnist-det=mmnist_mini_det"
+        models+=" mmnist-srvp-mlp=mmnist_mini_srvp_mlp mmnist-srvp-gru=mmnist_mini_srvp_gru mmnist-srvp-no-z=mmnist_mini_srvp_no_z"
+        labels="SRVP SVG-LP SVG-det SRVP-MLP SRVP-GRU SRVP-without-z"
+        ;;
+    *) echo "tools/miniature.sh: the set must be svg, srvp or mmnist, got $1" >&2; exit 2 ;;
+esac
+set_name=${1:-svg} out=${2:-runs/miniature}
+shift $(($# < 2 ? $# : 2))
 seeds=${SEEDS:-0 1 2}
 jobs=${JOBS:-2} split=${SPLIT:-test} sequences=${SEQUENCES:-256} digits=${DIGITS_DIR:-} svg_tf=".venv/bin/svg-tf"
 export TF_CPP_MIN_LOG_LEVEL=${TF_CPP_MIN_LOG_LEVEL:-3} PYTHONUNBUFFERED=1
@@ -33,18 +49,22 @@ one_run() { # RUN PRESET SEED [flags]: trains and evaluates, its lines marked wi
 
 declare -A runs
 for seed in $seeds; do
-    for model in lp fp det; do
-        preset=smmnist_mini
-        [ $model = lp ] || preset=smmnist_mini_$model
-        runs[$model]+=${runs[$model]:+,}$out/$model-$seed
+    for model in $models; do
+        run=$out/${model%%=*}-$seed
+        runs[${model%%=*}]+=${runs[${model%%=*}]:+,}$run
         while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n; done
-        one_run "$out/$model-$seed" "$preset" "$seed" "$@" &
+        one_run "$run" "${model#*=}" "$seed" "$@" &
     done
 done
 while [ -n "$(jobs -rp)" ]; do wait -n; done
-first=${seeds%% *}
+first=$out/${models%%=*}-${seeds%% *} baseline=()
+[ "$set_name" != svg ] || baseline=(--deterministic "$out/det-${seeds%% *}")
 echo "figures"
-$svg_tf figures "$out/lp-$first" --deterministic "$out/det-$first" --split "$split" --out "$out/figures"
+$svg_tf figures "$first" "${baseline[@]}" --split "$split" --out "$out/figures-$set_name"
+entries=() names=($models)
+for label in $labels; do
+    entries+=("$label=${runs[${names[${#entries[@]}]%%=*}]}")
+done
 echo "comparison (Fig. 7)"
-$svg_tf compare "SVG-LP=${runs[lp]}" "SVG-FP=${runs[fp]}" "deterministic=${runs[det]}" --out "$out/comparison"
-echo "Results: $out/comparison/comparison.md, $out/figures; watch: .venv/bin/tensorboard --logdir $out"
+$svg_tf compare "${entries[@]}" --out "$out/comparison-$set_name"
+echo "Results: $out/comparison-$set_name/comparison.md, $out/figures-$set_name; watch: .venv/bin/tensorboard --logdir $out"
