@@ -68,7 +68,7 @@ def stream(seed, number):
 
 def normal_per_seed(seeds, shape) -> tf.Tensor:
     """seeds int32 [N, 2] -> float32 N(0, I) [N, *shape]; row n depends on seeds[n] alone."""
-    signature = tf.TensorSpec([None] * len(shape), tf.float32)
+    signature = tf.TensorSpec([size if isinstance(size, int) else None for size in shape], tf.float32)
     return tf.map_fn(lambda seed: normal(seed, shape), seeds, fn_output_signature=signature)
 
 

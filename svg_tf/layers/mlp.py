@@ -17,8 +17,11 @@ class Linear(keras.layers.Layer):
     def __init__(self, inputs: int, outputs: int, gain: float | None = None, **kwargs):
         super().__init__(**kwargs)
         kernel = uniform(inputs) if gain is None else keras.initializers.Orthogonal(gain)
-        self.kernel = self.add_weight(shape=(inputs, outputs), initializer=kernel, name="kernel")
-        self.bias = self.add_weight(shape=(outputs,), initializer=uniform(inputs) if gain is None else "zeros", name="bias")
+        bias = uniform(inputs) if gain is None else "zeros"
+        # A layer that computes in float32 does so wherever its weights are read (see `MLP.in_two`).
+        autocast = self.compute_dtype != self.variable_dtype
+        self.kernel = self.add_weight(shape=(inputs, outputs), initializer=kernel, name="kernel", autocast=autocast)
+        self.bias = self.add_weight(shape=(outputs,), initializer=bias, name="bias", autocast=autocast)
         self.built = True
 
     def call(self, x):
@@ -31,7 +34,10 @@ class MLP(keras.layers.Layer):
     def __init__(self, inputs: int, size: int, outputs: int, layers: int, gain: float | None = None, **kwargs):
         super().__init__(**kwargs)
         sizes = [inputs, *[size] * (layers - 1), outputs]
-        self.dense = [Linear(a, b, gain, name=f"dense_{i + 1}") for i, (a, b) in enumerate(zip(sizes, sizes[1:], strict=False))]
+        self.dense = [
+            Linear(a, b, gain, name=f"dense_{i + 1}", dtype=self.dtype_policy)
+            for i, (a, b) in enumerate(zip(sizes, sizes[1:], strict=False))
+        ]
         self.built = True
 
     def call(self, x):

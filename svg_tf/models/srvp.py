@@ -32,7 +32,7 @@ from svg_tf.models.functions import check_counts
 from svg_tf.models.shapes import fold_time, hold_last, length, spread, unfold_time
 
 FRAMES_AT_ONCE = 1024  # decoded together in generation
-CONTENT = 1  # stream of a seed: which frames the content comes from
+CONTENT, FUTURE = 1, 2  # streams of a seed: which frames the content comes from; z after the frames of a content swap
 
 
 @keras.saving.register_keras_serializable(package="svg_tf")
@@ -87,17 +87,16 @@ class SRVP(VideoPredictor):
 
         norm "train" or "batch": content of random frames; "running": of the conditioning frames.
         """
-        x = tf.cast(tf.transpose(frames, [1, 0, 2, 3, 4]), self.compute_dtype)
-        h, h_content, skips = self._encode(x, seed, norm)
+        x = tf.transpose(frames, [1, 0, 2, 3, 4])
+        h, h_content, skips = self._encode(tf.cast(x, self.compute_dtype), seed, norm)
         q_y, q_z, states, residual = self._infer(h, seed)
-        batch = tf.shape(states)[1]
-        inputs = tf.concat([tf.repeat(self._content(h_content)[None], x.shape[0], 0), tf.cast(states, h.dtype)], -1)
-        combine = hold_last(1, x.shape[0], batch)
+        steps, batch = length(x), tf.shape(states)[1]
+        inputs = tf.concat([tf.repeat(self._content(h_content)[None], steps, 0), tf.cast(states, h.dtype)], -1)
+        combine = hold_last(1, steps, batch)
         x_hat = self.decoder(fold_time(inputs), self.decoder.skip_terms(skips), combine=combine, norm=norm)
-        x_hat = unfold_time(x_hat, x.shape[0], batch)
-        x = tf.cast(x, tf.float32)
+        x_hat = unfold_time(x_hat, steps, batch)
         kl_y = distributions.kl(q_y, distributions.standard_normal_like(q_y))[None]
-        kl_z = sigma_q = sigma_p = tf.zeros([x.shape[0] - 1, batch])
+        kl_z = sigma_q = sigma_p = tf.zeros([steps - 1, batch])
         if self.stochastic:
             p_z = self._prior_of(states[:-1])
             kl_z, sigma_q, sigma_p = distributions.kl(q_z, p_z), q_z.stddev(), p_z.stddev()
@@ -117,6 +116,8 @@ class SRVP(VideoPredictor):
     def _encode(self, x, seed, norm):
         """x [T, B, H, W, C] -> (h [T, B, h_dim], encodings of the content's frames [k, B, h_dim], skips of one frame each)."""
         steps, batch, c = length(x), tf.shape(x)[1], self.config
+        if isinstance(steps, int) and steps < self._least_frames:
+            raise ValueError(f"Batches must have at least {self._least_frames} frames (k = {c.k}), got {steps}.")
         if norm == "running":
             conditioning = min(c.n_past, steps) if isinstance(steps, int) else tf.minimum(c.n_past, steps)
             return self._encode_context(x, conditioning, norm)
@@ -148,11 +149,13 @@ class SRVP(VideoPredictor):
 
     def _content(self, h):
         """h [k, B, h_dim] -> w [B, w_dim]."""
+        h = tf.ensure_shape(h, [self.config.k, None, None])  # in graphs of any length
         return tf.tanh(self.content_head(tf.reduce_sum(tf.nn.relu(self.content_hidden(h)), axis=0)))
 
     def _first_state(self, h):
         """q(y_1 | x_1 ... x_k)."""
-        return distributions.diagonal_gaussian_of_scale(self.first_state(tf.concat(tf.unstack(h[: self.config.k]), axis=-1)))
+        h = tf.ensure_shape(h[: self.config.k], [self.config.k, None, self.config.h_dim])
+        return distributions.diagonal_gaussian_of_scale(self.first_state(tf.concat(tf.unstack(h), axis=-1)))
 
     def _posteriors(self, h):
         """q(z_t | x_1 ... x_t) of t = 2 ... T, as a distribution over [T-1, B, z_dim]."""
@@ -304,7 +307,7 @@ class SRVP(VideoPredictor):
         h, *_ = self._encode(tf.cast(tf.transpose(motion, [1, 0, 2, 3, 4]), self.compute_dtype), None, "running")
         *_, states, _ = self._infer(h, seeds, use_mean)
         if n_future:
-            z_noise = noise.of_sequences(noise.stream(seeds, 2), n_future, tf.shape(h)[1], self.z_dim)
+            z_noise = noise.of_sequences(noise.stream(seeds, FUTURE), n_future, tf.shape(h)[1], self.z_dim)
             states = tf.concat([states, self._futures(states[-1], z_noise, n_future)], axis=0)
         return tf.transpose(self._decode(states, self._content(h_content), skips), [1, 0, 2, 3, 4])
 
@@ -325,7 +328,7 @@ class SRVP(VideoPredictor):
                 z = distributions.sample(self._prior_of(y), z)
             return self.transition.project(z)
 
-        return transitions.follow(self.transition, y, next_projected, n_future, self.config.n_euler, frame_rate)
+        return transitions.follow(self.transition, y, next_projected, n_future, self.config.n_euler, frame_rate)[0]
 
     def _decode(self, states, w, skips, n_samples=1, norm="running"):
         """states [F, B * S, y_dim], w [B, w_dim], skips of B frames or None -> float32 [F, B * S, H, W, C], a few frames of all

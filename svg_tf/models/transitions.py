@@ -59,7 +59,7 @@ class GRUTransition(keras.layers.Layer):
             "candidate_bias": (y_dim,),
         }
         for name, shape in weights.items():
-            setattr(self, name, self.add_weight(shape=shape, initializer=uniform(y_dim), name=name))
+            setattr(self, name, self.add_weight(shape=shape, initializer=uniform(y_dim), name=name, autocast=False))
         self.built = True
 
     def project(self, z):
@@ -93,7 +93,7 @@ def through_frame(transition, y, projected, n_euler: int, frame_rate: int = 1):
 
 def trajectory(transition, y, z, n_euler: int):
     """States of a whole sequence: y [N, y_dim] and z [steps, N, z_dim] of the steps after it -> (states [steps + 1, N, y_dim],
-    norms [N] summed over all sub-steps; None where the length is not known, or long)."""
+    norms [N] summed over all sub-steps)."""
     projected = transition.project(z)
     steps = z.shape[0]
     if steps is not None and steps <= UNROLLED_STEPS:
@@ -104,18 +104,19 @@ def trajectory(transition, y, z, n_euler: int):
             states.append(y)
             norms += norm
         return tf.stack(states), norms
-    states = follow(transition, y, lambda t, y: projected[t], tf.shape(z)[0], n_euler)
-    return tf.concat([y[None], states], axis=0), None
+    states, norms = follow(transition, y, lambda t, y: projected[t], tf.shape(z)[0], n_euler)
+    return tf.concat([y[None], states], axis=0), norms
 
 
 def follow(transition, y, next_projected, steps, n_euler: int, frame_rate: int = 1):
     """States of `steps` frames after y [N, y_dim], in a graph loop: next_projected(t, y) -> `project` of the t-th z, which may
-    depend on the state. Returns [steps * frame_rate, N, y_dim]."""
+    depend on the state. Returns (states [steps * frame_rate, N, y_dim], norms [N] summed over all sub-steps)."""
 
-    def body(t, y, states):
-        now, _ = through_frame(transition, y, next_projected(t, y), n_euler, frame_rate)
-        return t + 1, tf.ensure_shape(now[-1], y.shape), states.write(t, now)
+    def body(t, y, norms, states):
+        now, norm = through_frame(transition, y, next_projected(t, y), n_euler, frame_rate)
+        return t + 1, tf.ensure_shape(now[-1], y.shape), tf.ensure_shape(norms + norm, norms.shape), states.write(t, now)
 
     states = tf.TensorArray(tf.float32, size=steps, element_shape=[frame_rate, *y.shape])
-    *_, states = tf.while_loop(lambda t, *_: t < steps, body, (tf.constant(0), y, states))
-    return tf.reshape(states.stack(), [-1, tf.shape(y)[0], y.shape[1]])
+    loop = (tf.constant(0), y, tf.zeros(tf.shape(y)[:1]), states)
+    _, _, norms, states = tf.while_loop(lambda t, *_: t < steps, body, loop)
+    return tf.reshape(states.stack(), [-1, tf.shape(y)[0], y.shape[1]]), norms

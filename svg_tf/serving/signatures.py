@@ -30,13 +30,14 @@ def build(model, n_future: int, n_samples: int, limits: Limits) -> dict:
                      -> frames uint8 [B, n_samples, n_future, H, W, C], n_samples and n_future as given here
     generate         frames, seed as above, n_future int32 [], n_samples int32 [] -> frames uint8 [B, S, F, H, W, C]
     generate_float   the same in float32 in [0, 1]
-    reconstruct      frames uint8 [B, T >= 2, H, W, C], seed -> frames uint8 [B, T-1, H, W, C]: teacher-forced, z_t from
-                     the posterior
-    uncertainty      frames uint8 [B, T >= 2, H, W, C] -> sigma float32 [B, T-1, z_dim]: the prior's sigma_psi for
-                     x_1 ... x_{T-1} (paper Fig. 6); absent for a model without latents
+    reconstruct      frames uint8 [B, T >= 2 (SRVP: >= k), H, W, C], seed -> frames uint8 [B, T-1, H, W, C]: z_t from the
+                     posterior (SVG: teacher-forced)
+    uncertainty      frames uint8 [B, T >= 2 (SRVP: >= k), H, W, C] -> sigma float32 [B, T-1, z_dim]: the prior's sigma_psi
+                     for x_1 ... x_{T-1} (paper Fig. 6); absent for a model without latents
     """
     config = model.config
     size = [config.image_size, config.image_size, config.channels]
+    least = max(2, config.least_context)
     pixels = tf.TensorSpec([None, None, *size], tf.uint8, name="frames")
     floats = tf.TensorSpec([None, None, *size], tf.float32, name="frames")
     seeds = tf.TensorSpec([None, 2], tf.int32, name="seed")
@@ -68,12 +69,12 @@ def build(model, n_future: int, n_samples: int, limits: Limits) -> dict:
         return {"frames": futures(frames, seed, n_future, n_samples)}
 
     def reconstruct(frames, seed):
-        frames = _checked_frames(frames, size, 2, limits)
+        frames = _checked_frames(frames, size, least, limits)
         seed = _checked_seed(seed, frames)
         return {"frames": transform.to_uint8(model.reconstruct_in_graph(transform.to_float(frames), seed))}
 
     def uncertainty(frames):
-        frames = _checked_frames(frames, size, 2, limits)
+        frames = _checked_frames(frames, size, least, limits)
         return {"sigma": model.prior_scale_in_graph(transform.to_float(frames))}
 
     functions = {
