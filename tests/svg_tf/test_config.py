@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from svg_tf import config, presets
-from svg_tf.config import DataConfig, ExperimentConfig, ModelConfig, TrainConfig
+from svg_tf.config import DataConfig, ExperimentConfig, ModelConfig, SRVPConfig, TrainConfig
 
 
 @pytest.mark.parametrize("name", presets.names())
@@ -26,6 +26,30 @@ def test_presets_hold_the_papers_settings():
     assert presets.get("smmnist_det").model.prior == "none"
 
 
+@pytest.mark.parametrize(
+    ("name", "sizes", "observation", "steps"),
+    [  # y, z, k, n_past, n_euler, skips / nu, beta_z, gain / batch, T train, T test, constant steps, decay
+        ("smmnist_srvp", (20, 20, 5, 5, 1, False), (1, 2, 1.41), (128, 15, 25, 1_000_000, 100_000)),
+        ("mmnist_srvp", (20, 20, 5, 5, 1, False), (1, 2, 1.41), (128, 15, 100, 800_000, 100_000)),
+        ("kth_srvp", (50, 50, 3, 10, 2, True), (0.2, 1, 1.2), (100, 20, 40, 150_000, 50_000)),
+        ("h36m_srvp", (50, 50, 3, 8, 2, True), (0.2, 1, 1.2), (100, 16, 53, 325_000, 25_000)),
+        ("bair_srvp", (50, 50, 2, 2, 2, True), (0.71, 1, 1.41), (192, 12, 30, 1_000_000, 500_000)),
+    ],
+)
+def test_presets_hold_the_settings_of_srvp(name, sizes, observation, steps):
+    experiment = presets.get(name)
+    m, d, t = experiment.model, experiment.data, experiment.train
+    assert (m.y_dim, m.z_dim, m.k, m.n_past, m.n_euler, m.skips) == sizes
+    assert (m.nu, m.beta_z, m.residual_gain) == observation
+    decay = t.linear_decay_steps
+    assert (d.batch_size, m.n_past + d.n_future, m.n_past + experiment.eval.n_future, t.steps - decay, decay) == steps
+    assert (m.h_dim, m.w_dim, m.inference_size, m.inference_layers, m.transition_size, m.transition_layers, m.width) == (
+        128, 256, 256, 3, 512, 4, 64,
+    )  # fmt: skip
+    assert (m.beta_y, m.residual_penalty, t.learning_rate) == (1, 1, 3e-4)
+    assert m.backbone == ("dcgan" if "mmnist" in name else "vgg")
+
+
 def test_unknown_preset_lists_those_that_exist():
     with pytest.raises(ValueError, match="smnist_lp.*smmnist_lp"):
         presets.get("smnist_lp")
@@ -41,9 +65,26 @@ def test_unknown_preset_lists_those_that_exist():
         (ModelConfig, {"beta": -1.0}, "beta must not be negative"),
         (ModelConfig, {"prior": "gaussian"}, "prior must be one of"),
         (ModelConfig, {"skips": "second_last_context", "n_past": 1}, "n_past >= 2"),
+        (SRVPConfig, {"n_past": 4}, "n_past must be at least k = 5, from which y_1 is inferred; got 4"),
+        (SRVPConfig, {"k": 0}, "k must be at least 1, got 0"),
+        (SRVPConfig, {"n_euler": 0}, "n_euler must be at least 1, got 0"),
+        (
+            SRVPConfig,
+            {"n_euler": 2, "transition": "mlp"},
+            "n_euler must be 1 for transition='mlp', which has no step size; got 2",
+        ),
+        (SRVPConfig, {"n_euler": 2, "transition": "gru"}, "n_euler must be 1 for transition='gru'"),
+        (SRVPConfig, {"transition": "lstm"}, "transition must be one of .*got 'lstm'"),
+        (SRVPConfig, {"transition_layers": 1}, "transition_layers must be at least 2, got 1"),
+        (SRVPConfig, {"nu": 0.0}, "nu must be positive, got 0.0"),
+        (SRVPConfig, {"residual_gain": -1.0}, "residual_gain must be positive, got -1.0"),
+        (SRVPConfig, {"beta_z": -1.0}, "beta_z must be at least 0, got -1.0"),
+        (SRVPConfig, {"backbone": "vgg", "image_size": 32}, r"\(64, 128\), got 32"),
         (DataConfig, {"batch_size": 0}, "batch_size must be at least 1"),
         (TrainConfig, {"learning_rate": 0.0}, "learning_rate must be positive"),
         (TrainConfig, {"seed": -1}, "seed must be in"),
+        (TrainConfig, {"epochs": 1, "linear_decay_steps": 601}, r"linear_decay_steps must be in \[0, 600\], .*got 601"),
+        (TrainConfig, {"linear_decay_steps": 9, "final_learning_rate": 1e-5}, "exclude each other; got both"),
     ],
 )
 def test_values_out_of_range(cls, values, message):
@@ -58,11 +99,26 @@ def test_values_out_of_range(cls, values, message):
         ({"model": {"z_dim": "three"}}, "model.z_dim must be int"),
         ({"train": {"deterministic": 1}}, "train.deterministic must be bool"),
         ({"model": 3}, "model must be a mapping"),
+        ({"model": {"family": "savp"}}, r"model.family must be one of \['srvp', 'svg'\], got 'savp'"),
+        ({"model": {"family": "srvp", "g_dim": 8}}, r"Unknown field\(s\) \['g_dim'\] in model"),
+        ({"model": {"family": "srvp", "skips": "last_context"}}, "model.skips must be bool"),
+        ({"model": {"family": "srvp", "n_euler": 0.5}}, "model.n_euler must be int"),
     ],
 )
 def test_wrong_dictionaries(values, message):
     with pytest.raises(ValueError, match=message):
         config.from_dict(ExperimentConfig, values)
+
+
+def test_a_family_is_kept_by_json_and_is_no_choice_of_another():
+    model = SRVPConfig(transition="gru", stochastic=False, k=3, nu=0.2)
+    experiment = ExperimentConfig(model=model)
+    assert config.from_json(ExperimentConfig, config.to_json(experiment)) == experiment
+    assert config.from_json(SRVPConfig, config.to_json(model)) == model
+    assert config.from_dict(ExperimentConfig, {"model": {"z_dim": 3}}).model == ModelConfig(z_dim=3)  # files of before
+    with pytest.raises(ValueError, match="family must be 'svg', got 'srvp'"):
+        config.from_json(ModelConfig, config.to_json(model))
+    assert "model.family: 'svg' -> 'srvp'" in config.differences(ExperimentConfig(), experiment)
 
 
 def test_malformed_json():
