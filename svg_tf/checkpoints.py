@@ -99,11 +99,16 @@ def keep_best(path: pathlib.Path) -> None:
 def tidy(directory, step: int, state: dict, keep: int) -> None:
     """Before a run goes on from the checkpoint of `step` (with `state`): does what a kill right after it left undone.
 
-    Removes temporary files, keeps that checkpoint as the best one where it is, and removes all but the last `keep`.
+    Removes temporary files, sets newer checkpoints, which could not be read, aside as step-XXXXXXXX.damaged (the run will write
+    older ones, which must not count as older than those), keeps the checkpoint as the best one where it is, and removes all
+    but the last `keep`.
     """
     directory = pathlib.Path(directory)
     for leftover in [*directory.glob("step-*.tmp"), *directory.glob("best.tmp")]:
         leftover.unlink(missing_ok=True)
+    for newer, path in existing(directory):
+        if newer > step:
+            os.replace(path, path.with_suffix(".damaged"))
     if step and state.get("best_step") == step:
         keep_best(path_of(directory, step))
     _remove_old(directory, keep)

@@ -163,6 +163,17 @@ def test_what_a_kill_after_a_checkpoint_left_undone_is_made_good(model, tmp_path
     checkpoints.tidy(tmp_path / "absent", 0, {}, keep=1)
 
 
+def test_a_damaged_newest_checkpoint_does_not_push_out_those_that_follow(model, tmp_path):
+    for step in (2, 5):
+        path = checkpoints.save(tmp_path, model, step, {}, keep=2)
+    path.write_bytes(path.read_bytes()[:1000])
+    step, state = checkpoints.restore_latest(tmp_path, model, with_optimizer=True)
+    checkpoints.tidy(tmp_path, step, state, keep=1)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000002.npz", "step-00000005.damaged"]
+    checkpoints.save(tmp_path, model, 4, {}, keep=1)
+    assert checkpoints.restore_latest(tmp_path, model, with_optimizer=True)[0] == 4
+
+
 def test_weights_that_are_not_finite_are_not_saved(model, tmp_path):
     made = saver(model, tmp_path)
     model.optimizer.iterations.assign(2)
