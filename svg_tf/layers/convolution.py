@@ -93,6 +93,11 @@ class Conv(keras.layers.Layer):
             y = ops.reshape(y, (-1, 4, 4, self.outputs))
         return y if self.bias is None else y + self.bias
 
+    def map_size(self, height: int) -> int:
+        """Elements of the result for one input map of `height` pixels a side."""
+        side = {"down": height // 2, "up": 2 * height, "same": height, "enlarged": 2 * height, "valid": 1, "expand": 4}[self.kind]
+        return side * side * self.outputs
+
     def multiply_adds(self, height: int) -> int:
         """Multiply-adds for one input map of `height` pixels a side, without the bias."""
         positions = {"down": height // 2, "up": height, "same": height, "valid": 1, "expand": 1}[self.kind] ** 2
@@ -126,6 +131,13 @@ class ConvBlock(keras.layers.Layer):
         if self.norm is not None:
             y = self.norm(y, norm=norm, groups=groups)
         return self.activation(y)
+
+
+def block_maps(name: str, block: ConvBlock, height: int) -> list[tuple[str, int]]:
+    """Maps of a `ConvBlock` that its backward pass needs, as (name, elements for each frame): the convolution's result, which the
+    normalisation needs, and the activation's, from which the activation's gradient follows and which the next layer takes."""
+    size = block.conv.map_size(height)
+    return [(f"{name} convolution", size)] * (block.norm is not None) + [(f"{name} activation", size)]
 
 
 def with_term(term) -> tuple:

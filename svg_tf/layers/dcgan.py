@@ -12,7 +12,7 @@ from keras import ops
 
 from svg_tf import kernels
 from svg_tf.layers import recomputation
-from svg_tf.layers.convolution import Conv, ConvBlock, SkipConvBlock, with_term
+from svg_tf.layers.convolution import Conv, ConvBlock, SkipConvBlock, block_maps, with_term
 
 
 def level_widths(image_size: int, width: int) -> list[int]:
@@ -46,6 +46,12 @@ class DCGANEncoder(keras.layers.Layer):
             x, skip = (x, x) if head is None else kernels.with_head(x, head)
             skips.append(skip)
         return ops.squeeze(self.head(x, norm=norm, groups=groups), (1, 2)), skips
+
+    def maps(self) -> list[list[tuple[str, int]]]:
+        """What the backward pass needs: the maps of each block (as recomputed), the last being its result; see `block_maps`."""
+        sizes = [self.image_size >> i for i in range(len(self.levels))]
+        levels = [block_maps(b.name, b, s) for b, s in zip(self.levels, sizes, strict=True)]
+        return [*levels, block_maps("head", self.head, 4)]
 
     def multiply_adds(self) -> int:
         """Multiply-adds of one frame's convolutions."""
@@ -86,7 +92,7 @@ class DCGANDecoder(keras.layers.Layer):
     def call(self, g, terms, combine, norm="running", groups=1):
         """combine(y, term): adds `term` (computed for the distinct skip frames) to the frames y that use it."""
         run, settings = recomputation.choose(self.recompute and norm == "train"), {"norm": norm, "groups": groups}
-        d = run([self.head], functools.partial(self.head, **settings), g[:, None, None, :])
+        d = self.head(g[:, None, None, :], **settings)
         *levels, last = self.levels
         for level, term in zip(levels, terms, strict=False):
             d = run([level.block], functools.partial(level.apply, combine, settings), d, *with_term(term))
@@ -96,6 +102,19 @@ class DCGANDecoder(keras.layers.Layer):
 
     def _end(self, combine, settings, d, *term):
         return self.out(self.levels[-1].apply(combine, settings, d, *term))
+
+    def maps(self) -> list[list[tuple[str, int]]]:
+        """As the encoder's; the last block's result is the frame."""
+        blocks = [block_maps("head", self.head, 1)]
+        for i, level in enumerate(self.levels):
+            blocks.append(block_maps(level.name, level.block, 4 << i))
+        blocks[-1].append(("frame", self.out.map_size(4 << len(self.levels))))
+        return blocks
+
+    def term_sizes(self) -> list[int]:
+        """Elements of each block's skip term for one frame, in the order of `maps`; 0: none, or nothing is kept of it."""
+        sizes = [level.block.conv.map_size(4 << i) if self.out_skip else 0 for i, level in enumerate(self.levels)]
+        return [0, *sizes]
 
     def multiply_adds(self) -> tuple[int, int]:
         """Multiply-adds of one frame's convolutions: (from g, the skip half)."""

@@ -12,7 +12,7 @@ from keras import ops
 
 from svg_tf import kernels
 from svg_tf.layers import recomputation
-from svg_tf.layers.convolution import Conv, ConvBlock, SkipConvBlock, with_term
+from svg_tf.layers.convolution import Conv, ConvBlock, SkipConvBlock, block_maps, with_term
 
 
 def encoder_blocks(image_size: int, width: int) -> list[list[int]]:
@@ -58,6 +58,15 @@ class VGGEncoder(keras.layers.Layer):
             x = conv(x, **settings)
         x, skip = (x, x) if head is None else kernels.with_head(x, head, copy)
         return ops.max_pool(x, 2, 2), skip
+
+    def maps(self) -> list[list[tuple[str, int]]]:
+        """What the backward pass needs: the maps of each block (as recomputed), the last being its result; see `block_maps`."""
+        blocks = []
+        for i, convs in enumerate(self.blocks):
+            size = self.image_size >> i
+            maps = [m for conv in convs for m in block_maps(conv.name, conv, size)]
+            blocks.append([*maps, (f"block_{i + 1} pooled", maps[-1][1] // 4)])
+        return [*blocks, block_maps("head", self.head, 4)]
 
     def multiply_adds(self) -> int:
         """Multiply-adds of one frame's convolutions."""
@@ -114,6 +123,20 @@ class VGGDecoder(keras.layers.Layer):
         for layer in rest:
             d = layer(d) if layer is self.out else layer(d, **settings)
         return d
+
+    def maps(self) -> list[list[tuple[str, int]]]:
+        """As the encoder's; the last block's result is the frame."""
+        blocks = [block_maps("head", self.head, 1)]
+        for i, (first, rest) in enumerate(zip(self.first, self.rest, strict=True)):
+            maps = block_maps(first.name, first.block, 4 << i)
+            blocks.append(maps + [m for conv in rest for m in block_maps(conv.name, conv, 8 << i)])
+        blocks[-1].append(("frame", self.out.map_size(8 << i)))
+        return blocks
+
+    def term_sizes(self) -> list[int]:
+        """Elements of each block's skip term for one frame, in the order of `maps`; 0: none."""
+        sizes = [first.skip_conv.map_size(8 << i) if first.skip_conv else 0 for i, first in enumerate(self.first)]
+        return [0, *sizes]
 
     def multiply_adds(self) -> tuple[int, int]:
         """Multiply-adds of one frame's convolutions: (from g, the skip half)."""

@@ -64,3 +64,46 @@ def test_one_step_equals_one_without_recomputation(config, precision, eager, tol
         np.testing.assert_allclose(weights_again[name], value, atol=tolerance, rtol=tolerance, err_msg=name)
     moved = [name for name in weights if "moving_mean" in name]
     assert len(moved) > 5 and all(np.any(weights[name]) for name in moved)
+
+
+# Logical devices must be made before TensorFlow starts.
+SCRIPT = """
+import json, sys
+import numpy as np
+import tensorflow as tf
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+import keras
+from svg_tf import checkpoints
+from svg_tf.config import ModelConfig
+from svg_tf.models.svg import SVG
+
+frames = np.random.default_rng(0).random((4, 4, 32, 32, 1), np.float32)
+config = ModelConfig(image_size=32, width=2, g_dim=8, z_dim=3, rnn_size=8, n_past=2, beta=1e-2)
+out = []
+strategy = tf.distribute.MirroredStrategy()
+assert strategy.num_replicas_in_sync == 2
+for scope, recompute in ((strategy, True), (tf.distribute.get_strategy(), False)):
+    keras.utils.set_random_seed(0)
+    with scope.scope():
+        model = SVG(config)
+        model.compile(keras.optimizers.SGD(0.05), seed=5, recompute=recompute)
+    data = tf.data.Dataset.from_tensors({"frames": frames}).repeat()
+    logs = model.fit(data, steps_per_epoch=3, verbose=0, shuffle=False).history
+    out.append([logs, {k: np.asarray(v.value).tolist() for k, v in checkpoints.named_variables(model).items()}])
+print("RESULT", end="")
+json.dump(out, sys.stdout)
+"""
+
+
+def test_two_replicas_that_recompute_equal_one_that_does_not():
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    process = subprocess.run(
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=600, env=environment, check=False
+    )
+    assert process.returncode == 0, process.stderr[-3000:]
+    (logs, weights), (logs_of_one, weights_of_one) = json.loads(process.stdout.split("RESULT")[1])
+    assert {k: v[0] for k, v in logs.items()} == pytest.approx({k: v[0] for k, v in logs_of_one.items()}, rel=1e-6, abs=1e-7)
+    for name, value in weights_of_one.items():
+        np.testing.assert_allclose(weights[name], value, atol=2e-6 * max(np.abs(value).max(), 1.0), err_msg=name)
+    assert any("moving_mean" in name and np.any(value) for name, value in weights.items())

@@ -63,7 +63,12 @@ def report(title: str, seconds: list[float], frames: int, gigaops: float, rate: 
             "title": title, "seconds": seconds, "median_seconds": median, "frames_per_second": frames / median,
             "gigaops": gigaops, "matrix_gigaops_per_second": rate.rates, "ratio": ratio, **extra,
         }  # fmt: skip
-        path = pathlib.Path(json_file)
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
+        write_json(json_file, values)
+
+
+def write_json(file, values: dict) -> None:
+    """Written whole or not at all."""
+    path = pathlib.Path(file)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
