@@ -8,7 +8,7 @@ from svg_tf.config import ModelConfig
 from svg_tf.layers import backbones
 from svg_tf.layers.convolution import BatchNorm
 from svg_tf.layers.recurrent import LSTM, GaussianLSTM
-from svg_tf.models.sampling import hold_last
+from svg_tf.models.shapes import hold_last
 from svg_tf.models.svg import SVG
 
 BN = 2  # trainable parameters a channel: gamma and beta
