@@ -64,13 +64,13 @@ class BatchNorm(keras.layers.Layer):
 class Conv(keras.layers.Layer):
     """A convolution kernel [k, k, ...] ~ N(0, 0.02) and, where `use_bias`, a bias of zeros.
 
-    kind: "down" 4x4 stride 2 padding 1; "up" its transpose; "same" 3x3 padding 1; "valid" the whole map to 1x1
-    (kernel 4x4); "expand" 1x1 to a 4x4 map (a transposed "valid").
+    kind: "down" 4x4 stride 2 padding 1; "up" its transpose; "same" 3x3 padding 1; "enlarged" nearest up-sampling by 2, then
+    "same"; "valid" the whole map to 1x1 (kernel 4x4); "expand" 1x1 to a 4x4 map (a transposed "valid").
     """
 
     def __init__(self, kind: str, inputs: int, outputs: int, use_bias: bool = False, **kwargs):
         super().__init__(**kwargs)
-        size = 3 if kind == "same" else 4
+        size = 3 if kind in ("same", "enlarged") else 4
         shape = (size, size, outputs, inputs) if kind in ("up", "expand") else (size, size, inputs, outputs)
         self.kind, self.outputs = kind, outputs
         self.kernel = self.add_weight(shape=shape, initializer=kernel_initializer(), name="kernel")
@@ -85,6 +85,8 @@ class Conv(keras.layers.Layer):
             y = kernels.conv_up(x, kernel)
         elif self.kind == "same":
             y = ops.conv(x, kernel, strides=1, padding="same")
+        elif self.kind == "enlarged":
+            y = kernels.conv_enlarged(x, kernel)
         elif self.kind == "valid":  # one dot product with the whole 4x4 map
             y = ops.matmul(ops.reshape(x, (-1, 16 * x.shape[-1])), ops.reshape(kernel, (-1, self.outputs)))
             y = ops.reshape(y, (-1, 1, 1, self.outputs))
@@ -99,8 +101,9 @@ class Conv(keras.layers.Layer):
         return side * side * self.outputs
 
     def multiply_adds(self, height: int) -> int:
-        """Multiply-adds for one input map of `height` pixels a side, without the bias."""
-        positions = {"down": height // 2, "up": height, "same": height, "valid": 1, "expand": 1}[self.kind] ** 2
+        """Multiply-adds for one input map of `height` pixels a side, without the bias, of a direct convolution."""
+        sides = {"down": height // 2, "up": height, "same": height, "enlarged": 2 * height, "valid": 1, "expand": 1}
+        positions = sides[self.kind] ** 2
         return positions * self.kernel.shape[0] * self.kernel.shape[1] * self.kernel.shape[2] * self.kernel.shape[3]
 
 
@@ -150,13 +153,14 @@ class SkipConvBlock(keras.layers.Layer):
 
     The skip half is the same for all frames that share a skip frame (and for all samples of a sequence): `skip_term`
     computes it once per distinct skip, and `combine(conv(x), term)` adds it to the frames that use it. With skip_inputs 0
-    there is no skip, and `term` is None.
+    there is no skip, and `term` is None. kind "up": x and skip are up-sampled by the convolution; "enlarged": x alone.
     """
 
     def __init__(self, kind: str, inputs: int, skip_inputs: int, outputs: int, use_bias: bool = False, **kwargs):
         super().__init__(**kwargs)
         self.block = ConvBlock(kind, inputs, outputs, use_bias=use_bias, name="block")
-        self.skip_conv = Conv(kind, skip_inputs, outputs, name="skip_conv") if skip_inputs else None
+        skip_kind = "same" if kind == "enlarged" else kind
+        self.skip_conv = Conv(skip_kind, skip_inputs, outputs, name="skip_conv") if skip_inputs else None
         self.built = True
 
     def skip_term(self, skip):

@@ -86,7 +86,8 @@ class VGGDecoder(keras.layers.Layer):
         self.first, self.rest = [], []
         for i, (widths, skip_width) in enumerate(zip(decoder_blocks(image_size, width), skip_widths, strict=True)):
             skip_width *= skips
-            self.first.append(SkipConvBlock("same", before, skip_width, widths[0], use_bias=use_bias, name=f"block_{i + 1}_1"))
+            first = SkipConvBlock("enlarged", before, skip_width, widths[0], use_bias=use_bias, name=f"block_{i + 1}_1")
+            self.first.append(first)
             self.rest.append(
                 [
                     ConvBlock("same", a, b, use_bias=use_bias, name=f"block_{i + 1}_{j + 2}")
@@ -118,7 +119,6 @@ class VGGDecoder(keras.layers.Layer):
         return ops.sigmoid(d)
 
     def _block(self, first, rest, combine, settings, d, *term):
-        d = ops.repeat(ops.repeat(d, 2, axis=1), 2, axis=2)
         d = first.apply(combine, settings, d, *term)
         for layer in rest:
             d = layer(d) if layer is self.out else layer(d, **settings)
@@ -143,6 +143,6 @@ class VGGDecoder(keras.layers.Layer):
         main, skip = self.head.conv.multiply_adds(1), 0
         for i, (first, rest) in enumerate(zip(self.first, self.rest, strict=True)):
             size = 8 << i
-            main += sum(conv.multiply_adds(size) for conv in [first.block.conv, *(c.conv for c in rest)])
+            main += first.block.conv.multiply_adds(size // 2) + sum(c.conv.multiply_adds(size) for c in rest)
             skip += first.skip_conv.multiply_adds(size) if first.skip_conv else 0
         return main + self.out.multiply_adds(size), skip
