@@ -113,11 +113,11 @@ def _train(arguments: list[str]) -> int:
             run_dir: folder of the run: configuration, checkpoints, TensorBoard logs.
             experiment: the preset, with every field as a flag.
         """
-        from svg_tf import callbacks, training
+        from svg_tf import callbacks, multi_worker, training
 
         try:
             training.train(experiment, run_dir)
-        except callbacks.Preempted as stopped:
+        except (callbacks.Preempted, multi_worker.WorkerLost) as stopped:
             print(f"svg-tf: {stopped}", file=sys.stderr)
             return EXIT_PREEMPTED
         print(f"Run: {run_dir}\nWatch: tensorboard --logdir {run_dir / 'logs'}")
@@ -139,7 +139,8 @@ COMMANDS = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point of `svg-tf`. Errors in what the user gave print one line and return 2; training stopped by SIGTERM, 75."""
+    """Entry point of `svg-tf`. Errors in what the user gave print one line and return 2; a training that only has to be started
+    again (SIGTERM, a lost worker) returns 75."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
