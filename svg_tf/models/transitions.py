@@ -114,9 +114,11 @@ def follow(transition, y, next_projected, steps, n_euler: int, frame_rate: int =
 
     def body(t, y, norms, states):
         now, norm = through_frame(transition, y, next_projected(t, y), n_euler, frame_rate)
-        return t + 1, tf.ensure_shape(now[-1], y.shape), tf.ensure_shape(norms + norm, norms.shape), states.write(t, now)
+        return t + 1, tf.ensure_shape(now[-1], y.shape), tf.ensure_shape(norms + norm, norms.shape), states.write(t + 1, now)
 
-    states = tf.TensorArray(tf.float32, size=steps, element_shape=[frame_rate, *y.shape])
+    # With the start as element 0: an array without elements cannot be stacked, and steps may be 0.
+    states = tf.TensorArray(tf.float32, size=steps + 1, element_shape=[frame_rate, *y.shape])
+    states = states.write(0, tf.repeat(y[None], frame_rate, axis=0))
     loop = (tf.constant(0), y, tf.zeros(tf.shape(y)[:1]), states)
     _, _, norms, states = tf.while_loop(lambda t, *_: t < steps, body, loop)
-    return tf.reshape(states.stack(), [-1, tf.shape(y)[0], y.shape[1]]), norms
+    return tf.reshape(states.stack()[1:], [-1, tf.shape(y)[0], y.shape[1]]), norms
