@@ -58,15 +58,21 @@ class NumpySVG:
         return h[:, 0, 0], skips
 
     def decode(self, g, skips):
-        """g: [N, g_dim]; skips: finest first, one for each row of g."""
+        """g: [N, g_dim]; skips: finest first, one for each row of g; None: a decoder without."""
         d = conv_transpose(g[:, None, None], self.w["decoder/head/conv/kernel"], 1, 0)
         d = self.block(d, "decoder/head")
-        for level, skip in ((1, skips[2]), (2, skips[1])):
+        finest, middle, coarsest = skips or (None, None, None)
+        for level, skip in ((1, coarsest), (2, middle)):
             name = f"decoder/levels/{level - 1}"
-            kernel = np.concatenate([self.w[f"{name}/block/conv/kernel"], self.w[f"{name}/skip_conv/kernel"]], axis=3)
-            d = self.block(conv_transpose(np.concatenate([d, skip], -1), kernel, 2, 1), f"{name}/block")
-        kernel = np.concatenate([self.w["decoder/out/kernel"], self.w["decoder/out_skip/kernel"]], axis=3)
-        return sigmoid(conv_transpose(np.concatenate([d, skips[0]], -1), kernel, 2, 1) + self.w["decoder/out/bias"])
+            d = self.block(self.up(d, skip, f"{name}/block/conv", f"{name}/skip_conv"), f"{name}/block")
+        return sigmoid(self.up(d, finest, "decoder/out", "decoder/out_skip") + self.w["decoder/out/bias"])
+
+    def up(self, d, skip, name, skip_name):
+        kernel = self.w[f"{name}/kernel"]
+        if skip is not None:
+            kernel = np.concatenate([kernel, self.w[f"{skip_name}/kernel"]], axis=3)
+            d = np.concatenate([d, skip], -1)
+        return conv_transpose(d, kernel, 2, 1)
 
     def dense(self, x, name):
         return x @ self.w[f"{name}/kernel"] + self.w[f"{name}/bias"]
@@ -75,18 +81,20 @@ class NumpySVG:
         """x: a list over time of [B, inputs] -> a list of features."""
         x = [self.dense(now, f"{name}/embed") for now in x]
         for layer in range(1, layers + 1):
-            cell = f"{name}/cells/{layer - 1}"
-            units = self.w[f"{cell}/recurrent_kernel"].shape[0]
-            h = c = np.zeros((len(x[0]), units))
-            outputs = []
-            for now in x:
-                gates = now @ self.w[f"{cell}/kernel"] + h @ self.w[f"{cell}/recurrent_kernel"] + self.w[f"{cell}/bias"]
-                i, f, candidate, o = np.split(gates, 4, axis=-1)
-                c = sigmoid(f) * c + sigmoid(i) * np.tanh(candidate)
-                h = sigmoid(o) * np.tanh(c)
-                outputs.append(h)
-            x = outputs
+            x = self.lstm_layer(x, f"{name}/cells/{layer - 1}")
         return x
+
+    def lstm_layer(self, x, cell):
+        units = self.w[f"{cell}/recurrent_kernel"].shape[0]
+        h = c = np.zeros((len(x[0]), units))
+        outputs = []
+        for now in x:
+            gates = now @ self.w[f"{cell}/kernel"] + h @ self.w[f"{cell}/recurrent_kernel"] + self.w[f"{cell}/bias"]
+            i, f, candidate, o = np.split(gates, 4, axis=-1)
+            c = sigmoid(f) * c + sigmoid(i) * np.tanh(candidate)
+            h = sigmoid(o) * np.tanh(c)
+            outputs.append(h)
+        return outputs
 
     def gaussian(self, x, name):
         features = self.lstm(x, name, 1)

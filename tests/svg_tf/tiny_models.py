@@ -1,0 +1,43 @@
+"""Models of both families that are as small as they can be, and frames for them."""
+
+import dataclasses
+
+import keras
+import numpy as np
+
+from svg_tf.checkpoints import named_variables
+from svg_tf.config import ModelConfig, SRVPConfig
+from svg_tf.models import families
+
+TINY = ModelConfig(image_size=32, width=2, g_dim=6, z_dim=3, rnn_size=5, n_past=2)
+TINY_SRVP = SRVPConfig(
+    image_size=32, width=2, h_dim=6, y_dim=4, z_dim=3, w_dim=5, inference_size=5, transition_size=7, transition_layers=3,
+    inference_layers=2, k=2, n_past=2,
+)  # fmt: skip
+SVG_VARIANTS = {
+    "learned": TINY,
+    "fixed": dataclasses.replace(TINY, prior="fixed"),
+    "none": dataclasses.replace(TINY, prior="none"),
+}
+SRVP_VARIANTS = {
+    "residual": dataclasses.replace(TINY_SRVP, n_euler=2, skips=True),
+    "mlp": dataclasses.replace(TINY_SRVP, transition="mlp"),
+    "gru": dataclasses.replace(TINY_SRVP, transition="gru"),
+    "without_z": dataclasses.replace(TINY_SRVP, stochastic=False),
+}
+VARIANTS = SVG_VARIANTS | SRVP_VARIANTS
+
+
+def frames_of(batch=3, steps=5, seed=0, channels=1):
+    return np.random.default_rng(seed).random((batch, steps, 32, 32, channels)).astype("float32")
+
+
+def made(config=TINY, seed=0, dtype=None):
+    keras.utils.set_random_seed(seed)
+    model = families.build(config, dtype=dtype)
+    small = ("encoder", "decoder", "latent", "frame_predictor")  # kernels ~ N(0, 0.02)
+    for path, variable in named_variables(model).items():  # large weights, so that everything shows in the output
+        if path.startswith(small) and path.endswith("kernel") and "cells" not in path:
+            variable.assign(variable * 10)
+    model.compile(keras.optimizers.Adam(2e-3, epsilon=1e-8), seed=5)
+    return model
