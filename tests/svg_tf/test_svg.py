@@ -1,0 +1,62 @@
+"""What only SVG has: frames fed back, skips of the reference, statistics for each time step. Common trials: tests/conformance."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from svg_tf import noise
+from tests.svg_tf.tiny_models import SVG_VARIANTS, TINY, frames_of, made
+
+
+@pytest.fixture(scope="module", params=SVG_VARIANTS)
+def model(request):
+    model = made(SVG_VARIANTS[request.param])
+    for _ in range(2):  # moving averages leave their initial values
+        model.train_step({"frames": tf.constant(frames_of())})
+    return model
+
+
+def test_a_single_frame_of_context(model):
+    assert model.generate(frames_of()[:, :1], 1).shape == (3, 1, 1, 32, 32, 1)
+
+
+def test_closed_loop_reconstruction_is_generation_with_the_posteriors_z(model):
+    """Up to frame n_past both kinds see the same true frames; after it the closed loop sees its own."""
+    x = frames_of()
+    forced = model.reconstruct(x, seed=3).numpy()
+    closed = model.reconstruct(x, seed=3, closed_loop=True).numpy()
+    n_past = model.config.n_past
+    np.testing.assert_allclose(closed[:, :n_past], forced[:, :n_past], atol=1e-5)
+    assert abs(closed[:, n_past:] - forced[:, n_past:]).max() > 1e-6
+    if not model.stochastic:
+        np.testing.assert_allclose(closed[:, n_past - 1 :], model.generate(x[:, :n_past], 3)[:, 0], atol=1e-5)
+
+
+@pytest.mark.parametrize("skips", ["second_last_context", "previous"])
+def test_skip_quirks_of_the_reference(skips):
+    """Equal weights: predictions are equal for as long as the skips come from the same frames, and no longer."""
+    x = frames_of(1, 5)
+    config = dataclasses.replace(TINY, prior="none", skips=skips, n_past=3)
+    paper, quirk = made(dataclasses.replace(config, skips="last_context")), made(config)
+    for a, b in zip(paper.variables, quirk.variables, strict=True):
+        b.assign(a)
+    distinct = {"last_context": 3, "second_last_context": 2, "previous": 4}
+    assert paper._skip_frames(5) == distinct["last_context"]
+    assert quirk._skip_frames(5) == distinct[skips]
+    a, b = paper.reconstruct(x).numpy(), quirk.reconstruct(x).numpy()
+    same_until = {"second_last_context": 2, "previous": 3}[skips]
+    np.testing.assert_allclose(a[:, :same_until], b[:, :same_until], atol=1e-6)
+    assert abs(a[:, same_until] - b[:, same_until]).max() > 1e-6
+    assert abs(paper.generate(x[:, :3], 2) - quirk.generate(x[:, :3], 2)).numpy()[:, :, 1].max() > 1e-6
+
+
+def test_batch_statistics_per_step_option_changes_training_only():
+    x = tf.constant(frames_of())
+    folded, per_step = made(), made(dataclasses.replace(TINY, batch_statistics="per_step"))
+    seed = noise.seed_pair(0)
+    a, b = (m.objective(x, seed, "batch")["loss"].numpy() for m in (folded, per_step))
+    assert abs(a - b).max() > 1e-6
+    a, b = (m.objective(x, seed, "running")["loss"].numpy() for m in (folded, per_step))
+    np.testing.assert_array_equal(a, b)
