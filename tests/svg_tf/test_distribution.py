@@ -21,12 +21,18 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * n)
 import keras
 from svg_tf import checkpoints
-from svg_tf.config import ModelConfig
-from svg_tf.models.svg import SVG
+from svg_tf.config import ModelConfig, SRVPConfig
+from svg_tf.models import families
 
 TINY = ModelConfig(image_size=32, width=2, g_dim=8, z_dim=3, rnn_size=8, n_past=2, beta=1e-2)
+SRVP = SRVPConfig(image_size=32, width=2, h_dim=8, y_dim=4, z_dim=3, w_dim=6, inference_size=8, transition_size=8, k=2, n_past=2,
+                  n_euler=2, skips=True)
 frames = np.random.default_rng(0).random((3, 8, 5, 32, 32, 1), np.float32)
-optimizer_of = {"sgd": lambda: keras.optimizers.SGD(0.05), "adam": lambda: keras.optimizers.Adam(2e-3, epsilon=1e-8)}
+cases = {
+    "sgd": (TINY, lambda: keras.optimizers.SGD(0.05), 10),
+    "srvp": (SRVP, lambda: keras.optimizers.SGD(1e-5), 3),
+    "adam": (TINY, lambda: keras.optimizers.Adam(2e-3, epsilon=1e-8), 10),
+}
 
 class Steps(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
@@ -37,14 +43,14 @@ class Steps(keras.callbacks.Callback):
 out = {}
 strategy = tf.distribute.MirroredStrategy() if n > 1 else tf.distribute.get_strategy()
 out["replicas"] = strategy.num_replicas_in_sync
-for name, make in list(optimizer_of.items())[: 1 if n == 4 else 2]:
+for name, (config, make, count) in list(cases.items())[: 1 if n == 4 else 3]:
     keras.utils.set_random_seed(0)
     with strategy.scope():
-        model = SVG(TINY)
+        model = families.build(config)
         model.compile(make(), seed=5)
     data = tf.data.Dataset.from_tensor_slices({"frames": frames})
     steps = Steps()
-    model.fit(data.repeat(), epochs=1, steps_per_epoch=10, verbose=0, shuffle=False, callbacks=[steps])
+    model.fit(data.repeat(), epochs=1, steps_per_epoch=count, verbose=0, shuffle=False, callbacks=[steps])
     weights = {k: np.asarray(v.value).tolist() for k, v in checkpoints.named_variables(model).items()}
     out[name] = {"steps": steps.seen, "weights": weights, "evaluated": model.evaluate(data, verbose=0, return_dict=True)}
 
@@ -118,6 +124,17 @@ def test_replicas_equal_one(results, replicas):
     worst = differences(one["weights"], many["weights"])
     assert max(worst.values()) < 5e-6, worst
     assert many["evaluated"] == pytest.approx(one["evaluated"], rel=1e-5)
+
+
+def test_replicas_equal_one_for_srvp(results):
+    """Its noise chooses frames too: of the content, and of the skips."""
+    one, two = results[1]["srvp"], results[2]["srvp"]
+    for a, b in zip(one["steps"], two["steps"], strict=True):
+        assert b == pytest.approx(a, rel=1e-5, abs=1e-6)
+    assert len(one["steps"]) == 3
+    worst = differences(one["weights"], two["weights"])
+    assert max(worst.values()) < 2e-5, worst
+    assert two["evaluated"] == pytest.approx(one["evaluated"], rel=1e-5)
 
 
 def test_replicas_equal_one_under_adam(results):

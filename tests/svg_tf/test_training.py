@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import keras
 import numpy as np
 import pytest
 
@@ -72,6 +73,20 @@ def test_optimizer_follows_the_configuration():
     assert float(decayed.learning_rate) == pytest.approx(2e-3)
     decayed.iterations.assign(10)
     assert float(decayed.learning_rate) == pytest.approx(1e-4)
+
+
+def test_linear_decay_of_the_learning_rate():
+    """SRVP: constant, then linearly to 0; the schedule is saved with the model."""
+    t = dataclasses.replace(TINY.train, learning_rate=3e-4, final_learning_rate=0.0, linear_decay_steps=4)  # of 10 steps
+    adam = training.optimizer_of(dataclasses.replace(TINY, train=t))
+    adam.build([])
+    for step, share in ((0, 1), (6, 1), (7, 0.75), (8, 0.5), (10, 0), (11, 0)):
+        adam.iterations.assign(step)
+        assert float(adam.learning_rate) == pytest.approx(3e-4 * share, abs=1e-10)
+    again = keras.optimizers.deserialize(keras.optimizers.serialize(adam))
+    again.build([])
+    again.iterations.assign(8)
+    assert float(again.learning_rate) == pytest.approx(1.5e-4)
 
 
 def test_data_of_another_size_than_the_model_is_refused(tmp_path):

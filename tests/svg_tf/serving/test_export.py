@@ -15,6 +15,7 @@ from svg_tf.config import ExperimentConfig
 from svg_tf.models.svg import SVG
 from svg_tf.serving import client, export, signatures, warmup
 from svg_tf.serving.limits import Limits
+from tests.svg_tf.tiny_models import SRVP_VARIANTS, made
 
 
 def levels(x):
@@ -71,6 +72,27 @@ def test_other_models_as_graphs_of_any_length(changes, steps, frames, seeds):
         np.testing.assert_array_equal(functions["uncertainty"](tf.constant(frames))["sigma"], np.ones((3, 5, 3)))
     else:
         assert "uncertainty" not in functions
+
+
+def test_srvp_as_a_graph_of_any_length(frames, seeds):
+    """The same signatures, without a branch on the family; contexts of k and k + 2 frames."""
+    model = made(dataclasses.replace(SRVP_VARIANTS["residual"], k=3, n_past=3))
+    model.train_step({"frames": tf.constant(frames / np.float32(255))})  # moving averages leave their initial values
+    functions = signatures.build(model, N_FUTURE, N_SAMPLES, LIMITS)
+    k, seed = model.config.k, tf.constant(seeds)
+    for steps in (k, k + 2):
+        x = frames[:, :steps]
+        floats = x.astype(np.float32) / 255
+        answer = functions["serving_default"](tf.constant(x), seed)["frames"].numpy()
+        assert answer.shape == (3, N_SAMPLES, N_FUTURE, 32, 32, 1)
+        expected = model.generate(floats, N_FUTURE, N_SAMPLES, seeds).numpy()
+        assert abs(answer - levels(expected)).max() <= 1 and expected.std() > 0.03
+        answer = functions["reconstruct"](tf.constant(x), seed)["frames"].numpy()
+        assert abs(answer - levels(model.reconstruct(floats, seeds))).max() <= 1
+        np.testing.assert_allclose(functions["uncertainty"](tf.constant(x))["sigma"], model.prior_scale(floats), rtol=1e-4)
+    for name, arguments in (("reconstruct", [seed]), ("uncertainty", [])):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="time >= 3"):
+            functions[name](tf.constant(frames[:, :2]), *arguments)
 
 
 def test_the_files_of_a_version(exported):
