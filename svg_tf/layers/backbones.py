@@ -14,12 +14,12 @@ def build(name: str, image_size: int, channels: int, width: int, g_dim: int, use
 
 
 def build_state_space(name: str, image_size: int, channels: int, width: int, h_dim: int, decoder_inputs: int, skips: bool):
-    """SRVP's pair: encoding [h_dim], decoder of a state of `decoder_inputs`, skips or none; no biases before normalisation, and
-    none after the first DCGAN convolution, which is not normalised."""
+    """SRVP's pair: encoding [h_dim], decoder of a state of `decoder_inputs`, skips or none; convolutions without biases, and the
+    first one of DCGAN without normalisation."""
     encoder, decoder = BACKBONES[name]
     sizes = {"image_size": image_size, "channels": channels, "width": width}
     own = {"first_norm": False} if name == "dcgan" else {}
     return (
         encoder(**sizes, g_dim=h_dim, **own, name="encoder"),
-        decoder(**sizes, g_dim=decoder_inputs, skips=skips, name="decoder"),
+        decoder(**sizes, g_dim=decoder_inputs, skips=skips, out_bias=False, name="decoder"),
     )

@@ -62,8 +62,8 @@ class DCGANEncoder(keras.layers.Layer):
 class DCGANDecoder(keras.layers.Layer):
     """(g [N, g_dim], terms from `skip_terms`) -> frames float [N, S, S, channels] in [0, 1]."""
 
-    def __init__(self, image_size, channels, width, g_dim, use_bias=False, skips=True, **kwargs):
-        """skips: the levels are fed the encoder's maps too."""
+    def __init__(self, image_size, channels, width, g_dim, use_bias=False, skips=True, out_bias=True, **kwargs):
+        """skips: the levels are fed the encoder's maps too. out_bias: of the last convolution."""
         super().__init__(**kwargs)
         widths = level_widths(image_size, width)
         self.head = ConvBlock("expand", g_dim, widths[-1], use_bias=use_bias, name="head")
@@ -72,7 +72,7 @@ class DCGANDecoder(keras.layers.Layer):
             SkipConvBlock("up", before, before if skips else 0, after, use_bias=use_bias, name=f"level_{i + 1}")
             for i, (before, after) in enumerate(zip(coarse_first, coarse_first[1:], strict=False))
         ]
-        self.out = Conv("up", width, channels, use_bias=True, name="out")
+        self.out = Conv("up", width, channels, use_bias=out_bias, name="out")
         self.out_skip = Conv("up", width, channels, name="out_skip") if skips else None
         self.recompute = False
         self.built = True

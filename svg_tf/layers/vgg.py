@@ -77,8 +77,8 @@ class VGGEncoder(keras.layers.Layer):
 class VGGDecoder(keras.layers.Layer):
     """(g [N, g_dim], terms from `skip_terms`) -> frames float [N, S, S, channels] in [0, 1]."""
 
-    def __init__(self, image_size, channels, width, g_dim, use_bias=False, skips=True, **kwargs):
-        """skips: the blocks are fed the encoder's maps too."""
+    def __init__(self, image_size, channels, width, g_dim, use_bias=False, skips=True, out_bias=True, **kwargs):
+        """skips: the blocks are fed the encoder's maps too. out_bias: of the last convolution."""
         super().__init__(**kwargs)
         before = 8 * width
         self.head = ConvBlock("expand", g_dim, before, use_bias=use_bias, name="head")
@@ -95,7 +95,7 @@ class VGGDecoder(keras.layers.Layer):
                 ]
             )
             before = widths[-1]
-        self.out = Conv("same", before, channels, use_bias=True, name="out")
+        self.out = Conv("same", before, channels, use_bias=out_bias, name="out")
         self.recompute = False
         self.built = True
 

@@ -65,7 +65,7 @@ class NumpySVG:
         for level, skip in ((1, coarsest), (2, middle)):
             name = f"decoder/levels/{level - 1}"
             d = self.block(self.up(d, skip, f"{name}/block/conv", f"{name}/skip_conv"), f"{name}/block")
-        return sigmoid(self.up(d, finest, "decoder/out", "decoder/out_skip") + self.w["decoder/out/bias"])
+        return sigmoid(self.up(d, finest, "decoder/out", "decoder/out_skip") + self.w.get("decoder/out/bias", 0.0))
 
     def up(self, d, skip, name, skip_name):
         kernel = self.w[f"{name}/kernel"]
