@@ -32,7 +32,8 @@ def measure(case: dict) -> dict:
 
 def main(argv=None) -> int:
     parser = argparse.ArgumentParser(prog="benchmark.py memory", description=__doc__.splitlines()[0])
-    parser.add_argument("--preset", default="smmnist_lp", choices=[n for n in presets.names() if not presets.get(n).model.has_states])
+    of_svg = [name for name in presets.names() if not presets.get(name).model.has_states]
+    parser.add_argument("--preset", default="smmnist_lp", choices=of_svg)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--steps", type=int, default=3, help="training steps")
     parser.add_argument("--precision", default="float32", choices=("float32", "mixed_bfloat16"))
