@@ -16,13 +16,21 @@ import _common
 from svg_tf import presets
 
 MB = 1e6
+# The system's allocator, which gives every block above 128 KB back at once, in place of TensorFlow's pool, which keeps its pages.
+SYSTEM_ALLOCATOR = {
+    "TF_ONEDNN_USE_SYSTEM_ALLOCATOR": "1",
+    "MALLOC_MMAP_THRESHOLD_": "131072",
+    "MALLOC_TRIM_THRESHOLD_": "131072",
+    "MALLOC_ARENA_MAX": "1",
+}
 
 
-def measure(case: dict) -> dict:
+def measure(case: dict, settings: dict) -> dict:
     here = pathlib.Path(__file__).resolve().parent
     path = os.pathsep.join([str(here.parents[1]), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": "-1", "TF_ENABLE_ONEDNN_OPTS": os.environ.get(
         "TF_ENABLE_ONEDNN_OPTS", "1")}  # fmt: skip
+    environment |= settings
     command = [sys.executable, str(here / "_memory_step.py"), json.dumps(case)]
     process = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if process.returncode:
@@ -37,10 +45,12 @@ def main(argv=None) -> int:
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--steps", type=int, default=3, help="training steps")
     parser.add_argument("--precision", default="float32", choices=("float32", "mixed_bfloat16"))
+    parser.add_argument("--system-allocator", action="store_true", help=" ".join(f"{k}={v}" for k, v in SYSTEM_ALLOCATOR.items()))
     parser.add_argument("--json", metavar="FILE")
     arguments = parser.parse_args(argv)
     case = {k: getattr(arguments, k) for k in ("preset", "batch_size", "steps", "precision")}
-    results = [measure(case | {"recompute": recompute}) for recompute in (False, True)]
+    settings = SYSTEM_ALLOCATOR if arguments.system_allocator else {}
+    results = [measure(case | {"recompute": recompute}, settings) for recompute in (False, True)]
     whole = results[0]["kept_bytes"]
     print(f"Memory of training steps, {arguments.preset}, batch {arguments.batch_size}, {arguments.precision} (MB)")
     print(f"  activations kept: {whole / MB:.0f} in all, of them")

@@ -21,6 +21,9 @@ def main(argv=None) -> int:
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--runs", type=int, default=9)
     parser.add_argument("--digits", default="uci", choices=("uci", "mnist"), help="of moving_mnist presets")
+    parser.add_argument("--precision", default="float32", choices=("float32", "mixed_bfloat16", "mixed_float16"))
+    parser.add_argument("--jit-compile", action="store_true", help="by XLA")
+    parser.add_argument("--recompute", action="store_true", help="activations, in the backward pass")
     parser.add_argument("--json", metavar="FILE")
     arguments = parser.parse_args(argv)
     experiment = presets.get(arguments.preset)
@@ -29,7 +32,8 @@ def main(argv=None) -> int:
         batch_size=arguments.batch_size,
         moving_mnist=dataclasses.replace(experiment.data.moving_mnist, digits=arguments.digits),
     )
-    experiment = dataclasses.replace(experiment, data=data)
+    knobs = {"precision": arguments.precision, "jit_compile": arguments.jit_compile, "recompute": arguments.recompute}
+    experiment = dataclasses.replace(experiment, data=data, train=dataclasses.replace(experiment.train, **knobs))
     config = experiment.model
     steps = config.n_past + data.n_future
     rate = _common.MatrixRate()
@@ -52,7 +56,7 @@ def main(argv=None) -> int:
         def batch():
             return fixed
 
-    step = tf.function(lambda frames: model.train_step({"frames": frames})["loss"])
+    step = tf.function(lambda frames: model.train_step({"frames": frames})["loss"], jit_compile=arguments.jit_compile)
     for _ in range(2):
         step(batch()).numpy()
     rate.measure()
