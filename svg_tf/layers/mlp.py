@@ -54,6 +54,8 @@ class MLP(keras.layers.Layer):
         kernel = ops.convert_to_tensor(first.kernel)
 
         def project(b):
+            if first.kernel.shape[0] == first_inputs:  # a product over nothing aborts in TensorFlow's oneDNN kernel
+                return ops.sum(b, axis=-1, keepdims=True) + first.bias
             return ops.matmul(b, kernel[first_inputs:]) + first.bias
 
         def finish(a, projected):

@@ -63,6 +63,8 @@ class GRUTransition(keras.layers.Layer):
         self.built = True
 
     def project(self, z):
+        if not self.kernel.shape[0]:  # see `MLP.in_two`
+            return tf.reduce_sum(z, axis=-1, keepdims=True) + self.bias
         return tf.matmul(z, self.kernel) + self.bias
 
     def step(self, y, projected, dt: float):
