@@ -33,6 +33,8 @@ def written(folder, shift, seed, data="d", **options):
     header = {
         "options": dataclasses.asdict(evaluation.Options(n_past=5, n_future=T, n_samples=S)) | options,
         "model": to_dict(ModelConfig()),
+        "kl_weight": ModelConfig().kl_weight,
+        "likelihood_variance": ModelConfig().likelihood_variance,
         "weights_sha256": f"{seed}",
         "description": {},
         "horizon": 8,

@@ -215,7 +215,7 @@ def test_export_refuses_before_it_writes(exported, tmp_path, name, arguments, me
 
 
 def test_other_objects_and_broken_weights_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="expects an svg_tf.SVG, got str"):
+    with pytest.raises(ValueError, match="expects an svg_tf.VideoPredictor .*, got str"):
         svg_tf.export("model", tmp_path / "a")
     model = SVG(CONFIG)
     model.encoder.head.conv.kernel.assign(np.full(model.encoder.head.conv.kernel.shape, np.nan))
