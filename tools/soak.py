@@ -3,10 +3,10 @@
 
 python tools/soak.py [--kills 30] [--seed 0] [--precision mixed_float16] [--json FILE]
 
-One kill in six falls anywhere in the start of the program, the others at a random time after its first step, spread over what is
-left of the run. Prints where each kill hit, and compares, bit for bit: weights, optimizer slots and headers of all checkpoints
-that are kept, the best one included; all events of the logs but for speeds; and the names of all files. Exit status 1 on any
-difference. A quiet machine takes about ten seconds for a kill, most of it for importing TensorFlow.
+One kill in six falls anywhere in the start of the program, the others up to a second after a random step, spread over what
+is left of the run. Prints where each kill hit, and compares, bit for bit: weights, optimizer slots and headers of all
+checkpoints that are kept, the best one included; all events of the logs but for speeds; and the names of all files. Exit
+status 1 on any difference. Some 20 seconds for a kill, most of it for importing TensorFlow and building the graph.
 """
 
 import argparse
@@ -29,6 +29,7 @@ sys.path.insert(0, str(ROOT))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 STEPS_PER_EPOCH, STEPS_PER_KILL, SCALARS_EVERY = 20, 16, 5
 START_SHARE = 1 / 6
+LINGER = 1.0  # seconds: many steps or checkpoints, or part of a validation
 
 
 def experiment_of(kills: int, precision: str):
@@ -116,8 +117,9 @@ class Life:
     killed: bool
 
 
-def live(run_dir, config_file, errors, after_launch=math.inf, after_step=math.inf, at_step=math.inf) -> Life:
-    """Runs the training until it ends or is killed: so many seconds after its launch or its first step, or at a step."""
+def live(run_dir, config_file, errors, after_launch=math.inf, at_step=math.inf, linger=0.0, no_later=math.inf) -> Life:
+    """Runs the training until it ends or is killed: so many seconds after its launch, or `linger` seconds after a step, but not
+    later than step `no_later`."""
     read, write = os.pipe()
     environment = {
         **os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -144,8 +146,9 @@ def live(run_dir, config_file, errors, after_launch=math.inf, after_step=math.in
             steps |= {int(line.split()[0]) for line in said.splitlines() if line.endswith("training step")}
             if first is None and len(steps) > 1:  # the first one, with its tracing, is done
                 first = time.perf_counter()
-                deadline = min(deadline, first + after_step)
             if steps and max(steps) >= at_step:
+                deadline, at_step = time.perf_counter() + linger, math.inf
+            if steps and max(steps) >= no_later:
                 deadline = began
         code, ended = process.wait(), time.perf_counter()
     finally:  # nothing stays behind where this program is stopped
@@ -182,9 +185,9 @@ def soak(folder: pathlib.Path, kills: int, seed: int, precision: str) -> dict:
         if draw.random() < START_SHARE:
             limits = {"after_launch": draw.uniform(0, calm.start)}
         else:  # on average what is left is shared out among the kills that are left; no kill may come after the end
-            left, share = total - resumed, min(0.9, 2 / (kills - number))
-            limits = {"after_step": draw.uniform(0, share * calm.trained * left / total)}
-            limits["at_step"] = min(total, resumed + math.ceil(share * left) + 1)  # where the machine has become faster
+            reach = (total - resumed) * min(0.9, 2 / (kills - number))
+            at_step, last = resumed + 2 + int(draw.uniform(0, reach)), min(total - 1, resumed + 2 + math.ceil(reach))
+            limits = {"at_step": min(at_step, last), "linger": draw.uniform(0, LINGER), "no_later": last}
         life = live(broken, config_file, errors, **limits)
         if not life.killed:
             raise RuntimeError(f"The run was over before kill {number + 1}.")
