@@ -50,11 +50,11 @@ _BAIR_SRVP = {
     "train": _SRVP_TRAIN | {"epochs": 1500, "linear_decay_steps": 500_000},
     "eval": {"n_future": 28},
 }
-# SRVP on the data and the budget of _MINI. The likelihood sums over pixels: with a quarter of them, nu is halved.
+# SRVP on the data and the budget of _MINI. A small nu, as the papers' for videos: with nu 0.5 motion is not learnt in this budget.
 _MINI_SRVP = {
-    "model": {"family": "srvp", "image_size": 32, "width": 16, "inference_size": 128, "transition_size": 128, "nu": 0.5},
+    "model": {"family": "srvp", "image_size": 32, "width": 16, "inference_size": 128, "transition_size": 256, "nu": 0.15},
     "data": _MINI["data"],
-    "train": {"epochs": 12, "steps_per_epoch": 600, "learning_rate": 1e-3, "final_learning_rate": 1e-4},
+    "train": {"epochs": 12, "steps_per_epoch": 600, "final_learning_rate": 1e-4},
     "eval": _MINI["eval"],
 }
 _MLP, _GRU = {"model": {"transition": "mlp"}}, {"model": {"transition": "gru"}}
