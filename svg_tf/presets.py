@@ -50,7 +50,7 @@ _BAIR_SRVP = {
     "train": _SRVP_TRAIN | {"epochs": 1500, "linear_decay_steps": 500_000},
     "eval": {"n_future": 28},
 }
-# SRVP on the data and the budget of _MINI. A small nu, as the papers' for videos: with nu 0.5 motion is not learnt in this budget.
+# SRVP on the data and the budget of _MINI. A small nu, as for videos: with nu 0.5 motion is not learnt in this budget.
 _MINI_SRVP = {
     "model": {"family": "srvp", "image_size": 32, "width": 16, "inference_size": 128, "transition_size": 256, "nu": 0.15},
     "data": _MINI["data"],
