@@ -13,6 +13,12 @@ def unfold_time(x, time, batch):
     return tf.reshape(x, tf.concat([[time, batch], tf.shape(x)[1:]], 0))
 
 
+def frames_at(x, times):
+    """x [T, B, ...], times int32 [n, B] -> [n, B, ...]: of each sequence the frames at its own times."""
+    columns = tf.broadcast_to(tf.range(tf.shape(times)[1]), tf.shape(times))
+    return tf.gather_nd(x, tf.stack([times, columns], axis=-1))
+
+
 def length(x) -> int | tf.Tensor:
     """The first dimension of x: an int where it is known when the graph is built, else an int32 tensor."""
     return x.shape[0] if x.shape[0] is not None else tf.shape(x)[0]

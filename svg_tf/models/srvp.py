@@ -29,7 +29,7 @@ from svg_tf.layers.recurrent import LSTMLayer
 from svg_tf.models import transitions
 from svg_tf.models.base import VideoPredictor, dtype_policy
 from svg_tf.models.functions import check_counts
-from svg_tf.models.shapes import fold_time, hold_last, length, spread, unfold_time
+from svg_tf.models.shapes import fold_time, frames_at, hold_last, length, spread, unfold_time
 
 FRAMES_AT_ONCE = 1024  # decoded together in generation
 CONTENT, FUTURE = 1, 2  # streams of a seed: which frames the content comes from; z after the frames of a content swap
@@ -122,19 +122,17 @@ class SRVP(VideoPredictor):
             conditioning = min(c.n_past, steps) if isinstance(steps, int) else tf.minimum(c.n_past, steps)
             return self._encode_context(x, conditioning, norm)
         scores = noise.of_sequences(noise.stream(seed, CONTENT), steps, batch, 2)
-        columns = tf.range(batch)
         chosen = tf.transpose(tf.math.top_k(tf.transpose(scores[..., 0]), c.k).indices)  # [k, B], none twice
         if not c.skips:
             h, _ = self._encoded(x, norm)
-            return h, tf.gather_nd(h, tf.stack([chosen, tf.broadcast_to(columns, tf.shape(chosen))], -1)), None
+            return h, frames_at(h, chosen), None
         # The frame of the skips changes places with the first one, so that only the first maps have to be kept for them.
         first = tf.argmax(scores[..., 1], axis=0, output_type=tf.int32)[None]
         times = tf.range(steps)[:, None]
         order = tf.where(times == 0, first, tf.where(times == first, 0, times))
-        index = tf.stack([order, tf.broadcast_to(columns, tf.shape(order))], axis=-1)
-        h, skips = self._encoded(tf.gather_nd(x, index), norm, head=batch)
-        h = tf.gather_nd(h, index)
-        return h, tf.gather_nd(h, tf.stack([chosen, tf.broadcast_to(columns, tf.shape(chosen))], -1)), skips
+        h, skips = self._encoded(frames_at(x, order), norm, head=batch)
+        h = frames_at(h, order)
+        return h, frames_at(h, chosen), skips
 
     def _encode_context(self, x, conditioning, norm):
         """As `_encode`, with content of the last k of the first `conditioning` frames and the skips of the last of these."""
@@ -219,7 +217,7 @@ class SRVP(VideoPredictor):
         Raises: `ValueError` for input of another rank, dtype, size or range, or numbers out of range.
         """
         check_counts(frame_rate=frame_rate)
-        if frame_rate > 1 and self.config.transition != "residual":
+        if frame_rate > 1 and not self.config.any_frame_rate:
             raise ValueError(
                 f"frame_rate {frame_rate} needs transition='residual'; {self.config.transition!r} has no steps within a frame."
             )
