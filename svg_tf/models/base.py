@@ -10,6 +10,7 @@ from svg_tf import config as configuration
 from svg_tf import kernels, noise
 from svg_tf.loss_scale import LossScaleOptimizer
 from svg_tf.models.functions import Functions, check_counts, sequence_seeds
+from svg_tf.models.shapes import swap_batch_time
 
 
 def check_frames(frames, image_size: int, channels: int, least: int, what: str = "frames") -> tf.Tensor:
@@ -189,7 +190,11 @@ class VideoPredictor(keras.Model):
 
     def elbo_terms_in_graph(self, frames, seeds):
         terms = self.elbo_terms_of(frames, seeds, "running")
-        return {name: tf.transpose(terms[name]) for name in ("mse", "kl")}
+        return {name: swap_batch_time(terms[name]) for name in ("mse", "kl")}
+
+    def time_major(self, frames):
+        """float [B, T, ...] -> [T, B, ...] in the layers' dtype."""
+        return tf.cast(swap_batch_time(frames), self.compute_dtype)
 
     @property
     def _least_frames(self) -> int:

@@ -3,6 +3,11 @@
 import tensorflow as tf
 
 
+def swap_batch_time(x):
+    """[B, T, ...] -> [T, B, ...], and back."""
+    return tf.transpose(x, [1, 0, *range(2, x.shape.rank)])
+
+
 def fold_time(x):
     """[T, B, ...] -> [T * B, ...]"""
     return tf.reshape(x, tf.concat([[-1], tf.shape(x)[2:]], 0)) if None in x.shape[2:] else tf.reshape(x, [-1, *x.shape[2:]])

@@ -26,13 +26,12 @@ from svg_tf.config import SRVPConfig
 from svg_tf.layers import backbones
 from svg_tf.layers.mlp import MLP, Linear
 from svg_tf.layers.recurrent import LSTMLayer
-from svg_tf.models import transitions
+from svg_tf.models import srvp_sampling, transitions
 from svg_tf.models.base import VideoPredictor, dtype_policy
 from svg_tf.models.functions import check_counts
-from svg_tf.models.shapes import fold_time, frames_at, hold_last, length, spread, unfold_time
+from svg_tf.models.shapes import fold_time, frames_at, hold_last, length, swap_batch_time, unfold_time
 
-FRAMES_AT_ONCE = 1024  # decoded together in generation
-CONTENT, FUTURE = 1, 2  # streams of a seed: which frames the content comes from; z after the frames of a content swap
+CONTENT = 1  # stream of a seed: which frames the content comes from
 
 
 @keras.saving.register_keras_serializable(package="svg_tf")
@@ -87,18 +86,18 @@ class SRVP(VideoPredictor):
 
         norm "train" or "batch": content of random frames; "running": of the conditioning frames.
         """
-        x = tf.transpose(frames, [1, 0, 2, 3, 4])
-        h, h_content, skips = self._encode(tf.cast(x, self.compute_dtype), seed, norm)
-        q_y, q_z, states, residual = self._infer(h, seed)
+        x = swap_batch_time(frames)
+        h, h_content, skips = self.encode(tf.cast(x, self.compute_dtype), seed, norm)
+        q_y, q_z, states, residual = self.infer(h, seed)
         steps, batch = length(x), tf.shape(states)[1]
-        inputs = tf.concat([tf.repeat(self._content(h_content)[None], steps, 0), tf.cast(states, h.dtype)], -1)
+        inputs = tf.concat([tf.repeat(self.content(h_content)[None], steps, 0), tf.cast(states, h.dtype)], -1)
         combine = hold_last(1, steps, batch)
         x_hat = self.decoder(fold_time(inputs), self.decoder.skip_terms(skips), combine=combine, norm=norm)
         x_hat = unfold_time(x_hat, steps, batch)
         kl_y = distributions.kl(q_y, distributions.standard_normal_like(q_y))[None]
         kl_z = sigma_q = sigma_p = tf.zeros([steps - 1, batch])
         if self.stochastic:
-            p_z = self._prior_of(states[:-1])
+            p_z = self.prior_of(states[:-1])
             kl_z, sigma_q, sigma_p = distributions.kl(q_z, p_z), q_z.stddev(), p_z.stddev()
         else:
             sigma_q, sigma_p = sigma_q[..., None], sigma_p[..., None]
@@ -113,14 +112,14 @@ class SRVP(VideoPredictor):
             "sigma_prior": sigma_p,
         }
 
-    def _encode(self, x, seed, norm):
+    def encode(self, x, seed, norm):
         """x [T, B, H, W, C] -> (h [T, B, h_dim], encodings of the content's frames [k, B, h_dim], skips of one frame each)."""
         steps, batch, c = length(x), tf.shape(x)[1], self.config
         if isinstance(steps, int) and steps < self._least_frames:
             raise ValueError(f"Batches must have at least {self._least_frames} frames (k = {c.k}), got {steps}.")
         if norm == "running":
             conditioning = min(c.n_past, steps) if isinstance(steps, int) else tf.minimum(c.n_past, steps)
-            return self._encode_context(x, conditioning, norm)
+            return self.encode_context(x, conditioning, norm)
         scores = noise.of_sequences(noise.stream(seed, CONTENT), steps, batch, 2)
         chosen = tf.transpose(tf.math.top_k(tf.transpose(scores[..., 0]), c.k).indices)  # [k, B], none twice
         if not c.skips:
@@ -134,8 +133,8 @@ class SRVP(VideoPredictor):
         h = frames_at(h, order)
         return h, frames_at(h, chosen), skips
 
-    def _encode_context(self, x, conditioning, norm):
-        """As `_encode`, with content of the last k of the first `conditioning` frames and the skips of the last of these."""
+    def encode_context(self, x, conditioning, norm):
+        """As `encode`, with content of the last k of the first `conditioning` frames and the skips of the last of these."""
         batch = tf.shape(x)[1]
         h, skips = self._encoded(x, norm, head=conditioning * batch)
         skips = [skip[(conditioning - 1) * batch :] for skip in skips] if self.config.skips else None
@@ -145,29 +144,29 @@ class SRVP(VideoPredictor):
         h, skips = self.encoder(fold_time(x), norm=norm, head=head)
         return unfold_time(h, tf.shape(x)[0], tf.shape(x)[1]), skips
 
-    def _content(self, h):
+    def content(self, h):
         """h [k, B, h_dim] -> w [B, w_dim]."""
         h = tf.ensure_shape(h, [self.config.k, None, None])  # in graphs of any length
         return tf.tanh(self.content_head(tf.reduce_sum(tf.nn.relu(self.content_hidden(h)), axis=0)))
 
-    def _first_state(self, h):
+    def first_state_of(self, h):
         """q(y_1 | x_1 ... x_k)."""
         h = tf.ensure_shape(h[: self.config.k], [self.config.k, None, self.config.h_dim])
         return distributions.diagonal_gaussian_of_scale(self.first_state(tf.concat(tf.unstack(h), axis=-1)))
 
-    def _posteriors(self, h):
+    def posteriors(self, h):
         """q(z_t | x_1 ... x_t) of t = 2 ... T, as a distribution over [T-1, B, z_dim]."""
         zeros = tf.zeros([tf.shape(h)[1], self.config.inference_size], h.dtype)
         features, _ = self.posterior(h, (zeros, zeros))
         return distributions.diagonal_gaussian_of_scale(self.posterior_head(features[1:]))
 
-    def _prior_of(self, states):
+    def prior_of(self, states):
         return distributions.diagonal_gaussian_of_scale(self.prior(states))
 
-    def _infer(self, h, seed, use_mean=False):
+    def infer(self, h, seed, use_mean=False):
         """h [T, B, h_dim] -> (q(y_1), q(z) or None, states [T, B, y_dim], norms of the residuals [B])."""
         steps, batch, c = length(h), tf.shape(h)[1], self.config
-        q_y, q_z = self._first_state(h), self._posteriors(h) if self.stochastic else None
+        q_y, q_z = self.first_state_of(h), self.posteriors(h) if self.stochastic else None
         y, z = q_y.mean(), q_z.mean() if self.stochastic else tf.zeros([steps - 1, batch, 0])
         if not use_mean:
             draws = noise.of_sequences(seed, steps, batch, max(c.y_dim, c.z_dim))
@@ -180,10 +179,11 @@ class SRVP(VideoPredictor):
 
     def call(self, frames, training=False):
         """Reconstruction with the posterior's means: [B, T, H, W, C] -> [B, T, H, W, C]."""
-        x = tf.cast(tf.transpose(frames, [1, 0, 2, 3, 4]), self.compute_dtype)
-        h, h_content, skips = self._encode_context(x, min(self.config.n_past, x.shape[0]), "batch" if training else "running")
-        *_, states, _ = self._infer(h, None, use_mean=True)
-        return tf.transpose(self._decode(states, self._content(h_content), skips), [1, 0, 2, 3, 4])
+        norm = "batch" if training else "running"
+        x = self.time_major(frames)
+        h, h_content, skips = self.encode_context(x, min(self.config.n_past, x.shape[0]), norm)
+        *_, states, _ = self.infer(h, None, use_mean=True)
+        return swap_batch_time(srvp_sampling.decode(self, states, self.content(h_content), skips, norm=norm))
 
     def generate(
         self,
@@ -235,8 +235,9 @@ class SRVP(VideoPredictor):
     def swap_content(self, frames_content, frames_motion, n_future=0, seed=0, *, use_mean=False):
         """The motion of one video with the content of another (paper: content swap).
 
-        frames_content, frames_motion: float [B, >= k, H, W, C] in [0, 1]; n_future: frames predicted after those of the motion.
-        Returns float32 [B, T_motion + n_future, H, W, C].
+        frames_content, frames_motion: float [B, >= k, H, W, C] in [0, 1], of which the last k of frames_content give the content
+        (and the last one the skips); n_future: frames predicted after those of the motion. Returns float32
+        [B, T_motion + n_future, H, W, C].
         """
         if n_future:
             check_counts(n_future=n_future)
@@ -247,7 +248,8 @@ class SRVP(VideoPredictor):
         return self._functions.call("swap_content", content, motion, seeds, n_future=n_future, use_mean=use_mean)
 
     def interpolate(self, frames_from, frames_to, n_frames):
-        """Frames between two states: from the last state of one video to that of another, with the content of the first.
+        """Frames between two states: from the last state of one video to that of another, with the content of the first
+        (its last k frames).
 
         frames_from, frames_to: float [B, >= k, H, W, C]; n_frames >= 2. States are the posteriors' means. Returns float32
         [B, n_frames, H, W, C], at equal distances, both ends included.
@@ -266,84 +268,17 @@ class SRVP(VideoPredictor):
     def generate_in_graph(
         self, frames, seeds, n_future, n_samples, first_sample=0, use_mean=False, batch_statistics=False, frame_rate=1
     ):
-        c, norm = self.config, "batch" if batch_statistics else "running"
-        x = tf.cast(tf.transpose(frames, [1, 0, 2, 3, 4]), self.compute_dtype)
-        h, h_content, skips = self._encode_context(x, length(x), norm)
-        q_y, q_z = self._first_state(h), self._posteriors(h) if self.stochastic else None
-        context = length(x) - 1
-        row_seeds = noise.sample_seeds(seeds, first_sample, n_samples)
-        draws = noise.of_sequences(row_seeds, 1 + context + n_future, tf.shape(row_seeds)[0], max(c.y_dim, c.z_dim))
-        draws = tf.ensure_shape(draws, [None, None, max(c.y_dim, c.z_dim)])
-
-        def drawn(q, noise_of_q, axis):
-            mean, sigma = (tf.repeat(value, n_samples, axis=axis) for value in (q.mean(), q.stddev()))
-            return mean if use_mean else mean + sigma * noise_of_q
-
-        y = drawn(q_y, draws[0, :, : c.y_dim], 0)
-        z_noise = draws[1:, :, : self.z_dim]
-        z = drawn(q_z, z_noise[:context], 1) if self.stochastic else z_noise[:context]
-        states, _ = transitions.trajectory(self.transition, y, z, c.n_euler)
-        future = self._futures(states[-1], z_noise[context:], n_future, frame_rate)
-        x_hat = tf.transpose(self._decode(future, self._content(h_content), skips, n_samples, norm), [1, 0, 2, 3, 4])
-        return tf.reshape(x_hat, tf.concat([[-1, n_samples], tf.shape(x_hat)[1:]], 0))
+        norm = "batch" if batch_statistics else "running"
+        return srvp_sampling.generate(self, frames, seeds, n_future, n_samples, first_sample, use_mean, norm, frame_rate)
 
     def reconstruct_in_graph(self, frames, seeds, closed_loop=False, use_mean=False):
-        x = tf.cast(tf.transpose(frames, [1, 0, 2, 3, 4]), self.compute_dtype)
-        h, h_content, skips = self._encode(x, None, "running")
-        *_, states, _ = self._infer(h, seeds, use_mean)
-        return tf.transpose(self._decode(states[1:], self._content(h_content), skips), [1, 0, 2, 3, 4])
+        return srvp_sampling.reconstruct(self, frames, seeds, use_mean)
 
     def prior_scale_in_graph(self, frames):
-        """States are the posteriors' means; those of the first k frames have seen all of these."""
-        h, *_ = self._encode(tf.cast(tf.transpose(frames, [1, 0, 2, 3, 4]), self.compute_dtype), None, "running")
-        *_, states, _ = self._infer(h, None, use_mean=True)
-        return tf.transpose(self._prior_of(states[:-1]).stddev(), [1, 0, 2])
+        return srvp_sampling.prior_scale(self, frames)
 
     def swap_content_in_graph(self, content, motion, seeds, n_future=0, use_mean=False):
-        x = tf.cast(tf.transpose(content, [1, 0, 2, 3, 4]), self.compute_dtype)
-        _, h_content, skips = self._encode_context(x, length(x), "running")
-        h, *_ = self._encode(tf.cast(tf.transpose(motion, [1, 0, 2, 3, 4]), self.compute_dtype), None, "running")
-        *_, states, _ = self._infer(h, seeds, use_mean)
-        if n_future:
-            z_noise = noise.of_sequences(noise.stream(seeds, FUTURE), n_future, tf.shape(h)[1], self.z_dim)
-            states = tf.concat([states, self._futures(states[-1], z_noise, n_future)], axis=0)
-        return tf.transpose(self._decode(states, self._content(h_content), skips), [1, 0, 2, 3, 4])
+        return srvp_sampling.swap_content(self, content, motion, seeds, n_future, use_mean)
 
     def interpolate_in_graph(self, first, last, n_frames):
-        x = tf.cast(tf.transpose(first, [1, 0, 2, 3, 4]), self.compute_dtype)
-        h, h_content, skips = self._encode_context(x, length(x), "running")
-        h_last, *_ = self._encode(tf.cast(tf.transpose(last, [1, 0, 2, 3, 4]), self.compute_dtype), None, "running")
-        start, end = (self._infer(encoded, None, use_mean=True)[2][-1] for encoded in (h, h_last))
-        weights = tf.linspace(0.0, 1.0, n_frames)[:, None, None]
-        return tf.transpose(self._decode(start + weights * (end - start), self._content(h_content), skips), [1, 0, 2, 3, 4])
-
-    def _futures(self, y, z_noise, n_future, frame_rate=1):
-        """States after y [N, y_dim] with z from the prior: z_noise [n_future, N, z_dim] -> [n_future * frame_rate, N, y_dim]."""
-
-        def next_projected(t, y):
-            z = z_noise[t]
-            if self.stochastic:
-                z = distributions.sample(self._prior_of(y), z)
-            return self.transition.project(z)
-
-        return transitions.follow(self.transition, y, next_projected, n_future, self.config.n_euler, frame_rate)[0]
-
-    def _decode(self, states, w, skips, n_samples=1, norm="running"):
-        """states [F, B * S, y_dim], w [B, w_dim], skips of B frames or None -> float32 [F, B * S, H, W, C], a few frames of all
-        rows at a time."""
-        c, steps, rows = self.config, tf.shape(states)[0], tf.shape(states)[1]
-        terms = self.decoder.skip_terms(skips)
-        w = tf.repeat(w, n_samples, axis=0)
-        at_once = tf.maximum(1, FRAMES_AT_ONCE // tf.maximum(1, rows))
-
-        def body(i, outputs):
-            y = states[i * at_once : (i + 1) * at_once]
-            inputs = tf.concat([tf.repeat(w[None], tf.shape(y)[0], 0), tf.cast(y, w.dtype)], axis=-1)
-            x_hat = self.decoder(fold_time(inputs), terms, combine=spread(n_samples), norm=norm)
-            return i + 1, outputs.write(i, tf.cast(x_hat, tf.float32))
-
-        parts = (steps + at_once - 1) // at_once
-        shape = [None, c.image_size, c.image_size, c.channels]
-        outputs = tf.TensorArray(tf.float32, size=parts, infer_shape=False, element_shape=shape)
-        _, outputs = tf.while_loop(lambda i, _: i < parts, body, (tf.constant(0), outputs))
-        return unfold_time(tf.ensure_shape(outputs.concat(), shape), steps, rows)
+        return srvp_sampling.interpolate(self, first, last, n_frames)

@@ -21,10 +21,10 @@ from svg_tf import distributions, losses, noise
 from svg_tf.config import ModelConfig
 from svg_tf.layers import backbones
 from svg_tf.layers.recurrent import LSTM
-from svg_tf.models import sampling
+from svg_tf.models import svg_sampling
 from svg_tf.models.base import VideoPredictor, dtype_policy
 from svg_tf.models.latent import LATENTS
-from svg_tf.models.shapes import fold_time, hold_last, length, unfold_time
+from svg_tf.models.shapes import fold_time, hold_last, length, swap_batch_time, unfold_time
 
 
 @keras.saving.register_keras_serializable(package="svg_tf")
@@ -64,7 +64,7 @@ class SVG(VideoPredictor):
 
     def elbo_terms_of(self, frames, seed, norm) -> dict:
         """frames float32 [B, T, H, W, C], seed [2] or [B, 2] -> mse, kl [T-1, B], sigma_* [T-1, B, z_dim]; in-graph."""
-        frames = tf.cast(tf.transpose(frames, [1, 0, 2, 3, 4]), self.compute_dtype)
+        frames = self.time_major(frames)
         x_hat, inferred = self._teacher_forced(frames, seed, norm)
         mse = losses.frame_mse(frames[1:], x_hat)
         if not self.stochastic:
@@ -115,9 +115,9 @@ class SVG(VideoPredictor):
 
     def call(self, frames, training=False):
         """Teacher-forced reconstruction with the posterior's mean: [B, T, H, W, C] -> [B, T-1, H, W, C]."""
-        x = tf.cast(tf.transpose(frames, [1, 0, 2, 3, 4]), self.compute_dtype)
+        x = self.time_major(frames)
         x_hat, _ = self._teacher_forced(x, noise.seed_pair(0), "batch" if training else "running", use_mean=True)
-        return tf.transpose(x_hat, [1, 0, 2, 3, 4])
+        return swap_batch_time(x_hat)
 
     def generate(
         self, frames, n_future, n_samples=1, seed=0, *, n_past=None, use_mean=False, first_sample=0, batch_statistics=False
@@ -155,10 +155,10 @@ class SVG(VideoPredictor):
 
     def generate_in_graph(self, frames, seeds, n_future, n_samples, first_sample=0, use_mean=False, batch_statistics=False):
         norm = "batch" if batch_statistics else "running"
-        return sampling.generate(self, frames, seeds, n_future, n_samples, first_sample, use_mean, norm)
+        return svg_sampling.generate(self, frames, seeds, n_future, n_samples, first_sample, use_mean, norm)
 
     def reconstruct_in_graph(self, frames, seeds, closed_loop=False, use_mean=False):
-        return sampling.reconstruct(self, frames, seeds, closed_loop, use_mean)
+        return svg_sampling.reconstruct(self, frames, seeds, closed_loop, use_mean)
 
     def prior_scale_in_graph(self, frames):
-        return sampling.prior_scale(self, frames)
+        return svg_sampling.prior_scale(self, frames)

@@ -73,7 +73,7 @@ def test_more_rows_than_one_call_carries_give_the_same_samples(model, monkeypatc
     whole = model.generate(x, 3, n_samples=3, seed=4)
     monkeypatch.setattr("svg_tf.models.functions.ROWS_AT_ONCE", 2)
     if isinstance(model, SRVP):  # frames in parts that do not divide them, traced anew
-        monkeypatch.setattr("svg_tf.models.srvp.FRAMES_AT_ONCE", 4)
+        monkeypatch.setattr("svg_tf.models.srvp_sampling.FRAMES_AT_ONCE", 4)
         monkeypatch.setattr(model, "_functions", Functions(model))
     np.testing.assert_allclose(model.generate(x, 3, n_samples=3, seed=4), whole, atol=1e-5)
 

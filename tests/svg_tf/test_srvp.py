@@ -190,7 +190,7 @@ def test_content_in_training_comes_from_k_different_random_frames_of_each_sequen
     x = tf.transpose(tf.constant(frames_of(batch, steps)), [1, 0, 2, 3, 4])
 
     def chosen(seed):
-        h, content, skips = model._encode(x, noise.seed_pair(seed), "batch")
+        h, content, skips = model.encode(x, noise.seed_pair(seed), "batch")
         assert content.shape == (3, batch, 6) and skips is None
         distance = np.abs(content[:, None] - h[None]).max(-1)  # [k, T, B]
         np.testing.assert_allclose(distance.min(1), 0, atol=1e-6)
@@ -201,14 +201,14 @@ def test_content_in_training_comes_from_k_different_random_frames_of_each_sequen
     assert len({tuple(row) for row in frames}) > 2 and set(frames.ravel()) == set(range(steps))
     np.testing.assert_array_equal(chosen(1), frames)
     assert (chosen(2) != frames).any()
-    h, content, _ = model._encode(x, None, "running")
+    h, content, _ = model.encode(x, None, "running")
     np.testing.assert_array_equal(content, h[:3])  # the last k of the first n_past
 
 
 def test_skips_in_training_come_from_one_random_frame_of_each_sequence(model):
     steps, batch, seed = 5, 8, noise.seed_pair(1)
     x = tf.transpose(tf.constant(frames_of(batch, steps)), [1, 0, 2, 3, 4])
-    h, _, skips = model._encode(x, seed, "batch")
+    h, _, skips = model.encode(x, seed, "batch")
     in_order, maps = model.encoder(tf.reshape(x, [-1, 32, 32, 1]), norm="batch")
     np.testing.assert_allclose(h, tf.reshape(in_order, h.shape), atol=1e-5)  # in the order of time all the same
     sources = []

@@ -7,7 +7,7 @@ skip halves are computed once for each sequence; only what differs between sampl
 import tensorflow as tf
 
 from svg_tf import distributions, noise
-from svg_tf.models.shapes import length, spread
+from svg_tf.models.shapes import length, spread, swap_batch_time
 
 
 def rollout(model, start, n_future, next_z, norm):
@@ -79,19 +79,19 @@ def generate(model, frames, seeds, n_future, n_samples, first_sample, use_mean, 
     P known when the graph is built: the LSTMs are unrolled over it; unknown (an exported graph): they run in loops.
     Returns float32 [B, S, n_future, H, W, C].
     """
-    frames = tf.cast(tf.transpose(frames, [1, 0, 2, 3, 4]), model.compute_dtype)
+    frames = model.time_major(frames)
     context = length(frames) - 1
     z_noise = tf.zeros([context + n_future, tf.shape(seeds)[0] * n_samples, 0])
     if model.stochastic:
         row_seeds = noise.sample_seeds(seeds, first_sample, n_samples)
-        z_noise = tf.transpose(noise.normal_per_seed(row_seeds, [context + n_future, model.latent.z_dim]), [1, 0, 2])
+        z_noise = swap_batch_time(noise.normal_per_seed(row_seeds, [context + n_future, model.latent.z_dim]))
         z_noise = tf.ensure_shape(z_noise, [None, None, model.latent.z_dim])
     start = conditioned(model, frames, z_noise[:context], n_samples, use_mean, norm)
 
     def next_z(i, h, state):
         return model.latent.prior_step(h, state, z_noise[context + i])
 
-    x_hat = tf.transpose(tf.cast(rollout(model, start, n_future, next_z, norm), tf.float32), [1, 0, 2, 3, 4])
+    x_hat = swap_batch_time(tf.cast(rollout(model, start, n_future, next_z, norm), tf.float32))
     return tf.reshape(x_hat, tf.concat([[-1, n_samples, n_future], tf.shape(x_hat)[2:]], 0))
 
 
@@ -100,7 +100,7 @@ def reconstruct(model, frames, seeds, closed_loop, use_mean):
 
     T may be known at run time only (an exported graph), unless `closed_loop`.
     """
-    x = tf.cast(tf.transpose(frames, [1, 0, 2, 3, 4]), model.compute_dtype)
+    x = model.time_major(frames)
     x_hat, inferred = model._teacher_forced(x, seeds, "running", use_mean)
     if closed_loop:
         n_past, steps, batch = model.config.n_past, x.shape[0], tf.shape(x)[1]
@@ -114,13 +114,13 @@ def reconstruct(model, frames, seeds, closed_loop, use_mean):
         start = conditioned(model, x[:n_past], z_noise, 1, False, "running")
         own = rollout(model, start, steps - n_past, lambda i, h, state: (z[n_past - 1 + i], state), "running")
         x_hat = tf.concat([x_hat[: n_past - 1], own], axis=0)
-    return tf.cast(tf.transpose(x_hat, [1, 0, 2, 3, 4]), tf.float32)
+    return tf.cast(swap_batch_time(x_hat), tf.float32)
 
 
 def prior_scale(model, frames):
     """sigma_psi of x_1 ... x_{T-1}: frames float32 [B, T >= 2, H, W, C], any length -> float32 [B, T-1, z_dim]."""
-    h, _ = model.encode(tf.cast(tf.transpose(frames[:, :-1], [1, 0, 2, 3, 4]), model.compute_dtype))
+    h, _ = model.encode(model.time_major(frames[:, :-1]))
     p, _ = model.latent.priors(h)
     if p is None:
         return tf.ones([tf.shape(h)[1], tf.shape(h)[0], model.latent.z_dim])
-    return tf.transpose(p.stddev(), [1, 0, 2])
+    return swap_batch_time(p.stddev())
