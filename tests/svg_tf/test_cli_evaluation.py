@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from svg_tf import cli, cli_evaluation, presets, training
 
@@ -44,6 +45,23 @@ def test_all_figures(run, tmp_path, capsys):
     for file in ("figure3.gif", "figure3-0.png", "figure5.csv", "figure6.json", "figure11.gif"):
         assert (tmp_path / file).is_file()
     assert list((run / "logs" / "figures").glob("events*"))
+
+
+def test_figures_and_frame_rate_of_srvp(tmp_path, capsys):
+    flags = ["--model.h-dim", "4", "--model.inference-size", "4", "--model.transition-size", "4", "--model.w-dim", "4"]
+    svg = ["--model.g-dim", "--model.rnn-size"]
+    common = [part for i, part in enumerate(TINY) if part not in svg and TINY[i - 1] not in svg]
+    run = str(tmp_path / "srvp")
+    assert cli.main(["train", "smmnist_mini_srvp", "--run-dir", run, *common, *flags]) == 0
+    for figure in ("frame_rate", "swap", "interpolation"):
+        arguments = ["figures", run, "--figure", figure, "--out", str(tmp_path / "drawn"), "--sequences", "2"]
+        assert cli.main(arguments) == 0
+        assert (tmp_path / "drawn" / f"{figure}.gif").is_file()
+    generate = ["generate", run, "--out", str(tmp_path / "a.gif"), "--sequences", "1", "--n-samples", "1"]
+    assert cli.main([*generate, "--frame-rate", "2"]) == 0
+    with Image.open(tmp_path / "a.gif") as animation:
+        assert animation.n_frames == 2 * (5 + 3)
+    capsys.readouterr()
 
 
 def test_figure_5_uses_one_start_and_figure_6_one_motion(run):
