@@ -52,7 +52,15 @@ _BAIR_SRVP = {
 }
 # SRVP on the data and the budget of _MINI. A small nu, as for videos: with nu 0.5 motion is not learnt in this budget.
 _MINI_SRVP = {
-    "model": {"family": "srvp", "image_size": 32, "width": 16, "inference_size": 128, "transition_size": 256, "nu": 0.15},
+    "model": {
+        "family": "srvp",
+        "image_size": 32,
+        "width": 16,
+        "inference_size": 128,
+        "transition_size": 256,
+        "nu": 0.15,
+        "residual_gain": 0.7,
+    },
     "data": _MINI["data"],
     "train": {"epochs": 12, "steps_per_epoch": 600, "final_learning_rate": 1e-4},
     "eval": _MINI["eval"],
