@@ -11,21 +11,11 @@ import sys
 import numpy as np
 import pytest
 
-from svg_tf import checkpoints, cli, config, presets, training
+from svg_tf import checkpoints, cli, config, training
+from tests.svg_tf import tiny_models
 
 pytest.importorskip("sklearn")
-PRESET = presets.get("smmnist_mini")
-TINY = dataclasses.replace(
-    PRESET,
-    model=dataclasses.replace(PRESET.model, width=2, g_dim=4, z_dim=2, rnn_size=3, n_past=2, beta=1e-2),
-    data=dataclasses.replace(
-        PRESET.data, batch_size=4, n_future=2, moving_mnist=dataclasses.replace(PRESET.data.moving_mnist, digits="uci")
-    ),
-    train=dataclasses.replace(
-        PRESET.train, epochs=2, steps_per_epoch=4, checkpoint_every=2, learning_rate=1e-4, adam_epsilon=1e-3
-    ),
-    eval=dataclasses.replace(PRESET.eval, n_future=3, n_samples=2, validation_steps=2, summary_sequences=1),
-)
+TINY = tiny_models.experiment({"beta": 1e-2}, steps_per_epoch=4, checkpoint_every=2, learning_rate=1e-4, adam_epsilon=1e-3)
 SCRIPT = """
 import os, signal, sys
 from svg_tf import callbacks, cli, config, training

@@ -12,20 +12,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from svg_tf import callbacks, checkpoints, config, presets, summaries, training
+from svg_tf import callbacks, checkpoints, config, summaries, training
 from svg_tf.models.svg import SVG
+from tests.svg_tf import tiny_models
 
 pytest.importorskip("sklearn")
-PRESET = presets.get("smmnist_mini")
-TINY = dataclasses.replace(
-    PRESET,
-    model=dataclasses.replace(PRESET.model, width=2, g_dim=4, z_dim=2, rnn_size=3, n_past=2),
-    data=dataclasses.replace(
-        PRESET.data, batch_size=4, n_future=2, moving_mnist=dataclasses.replace(PRESET.data.moving_mnist, digits="uci")
-    ),
-    train=dataclasses.replace(PRESET.train, epochs=2, steps_per_epoch=8, checkpoint_every=3, deterministic=True),
-    eval=dataclasses.replace(PRESET.eval, n_future=3, n_samples=2, validation_steps=2, summary_sequences=1),
-)
+TINY = tiny_models.experiment(steps_per_epoch=8, deterministic=True)
 # Trains; scalars every second step; stopped by `how` = "kill" (SIGKILL) or "term" (SIGTERM) in the steps that follow.
 SCRIPT = """
 import os, signal, sys

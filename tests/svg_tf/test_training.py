@@ -8,18 +8,10 @@ import numpy as np
 import pytest
 
 from svg_tf import callbacks, checkpoints, presets, training
+from tests.svg_tf import tiny_models
 
 pytest.importorskip("sklearn")
-PRESET = presets.get("smmnist_mini")
-TINY = dataclasses.replace(
-    PRESET,
-    model=dataclasses.replace(PRESET.model, width=2, g_dim=4, z_dim=2, rnn_size=3, n_past=2, beta_warmup_steps=4),
-    data=dataclasses.replace(
-        PRESET.data, batch_size=4, n_future=2, moving_mnist=dataclasses.replace(PRESET.data.moving_mnist, digits="uci")
-    ),
-    train=dataclasses.replace(PRESET.train, epochs=2, steps_per_epoch=5, checkpoint_every=3, final_learning_rate=1e-4),
-    eval=dataclasses.replace(PRESET.eval, n_future=3, n_samples=2, validation_steps=2, summary_sequences=2),
-)
+TINY = tiny_models.experiment({"beta_warmup_steps": 4}, steps_per_epoch=5, final_learning_rate=1e-4)
 
 
 def test_a_run_directory_holds_the_experiment_and_its_model(tmp_path):

@@ -1,10 +1,11 @@
-"""Models of both families that are as small as they can be, and frames for them."""
+"""Models of both families that are as small as they can be, frames for them, and a training of seconds."""
 
 import dataclasses
 
 import keras
 import numpy as np
 
+from svg_tf import presets
 from svg_tf.checkpoints import named_variables
 from svg_tf.config import ModelConfig, SRVPConfig
 from svg_tf.models import families
@@ -41,3 +42,16 @@ def made(config=TINY, seed=0, dtype=None):
             variable.assign(variable * 10)
     model.compile(keras.optimizers.Adam(2e-3, epsilon=1e-8), seed=5)
     return model
+
+
+def experiment(model=None, checkpoint_every=3, **train):
+    """`smmnist_mini` with a model, batches and an evaluation of next to nothing, on the digits that come with scikit-learn."""
+    preset = presets.get("smmnist_mini")
+    digits = dataclasses.replace(preset.data.moving_mnist, digits="uci")
+    return dataclasses.replace(
+        preset,
+        model=dataclasses.replace(preset.model, width=2, g_dim=4, z_dim=2, rnn_size=3, n_past=2, **(model or {})),
+        data=dataclasses.replace(preset.data, batch_size=4, n_future=2, moving_mnist=digits),
+        train=dataclasses.replace(preset.train, epochs=2, checkpoint_every=checkpoint_every, **train),
+        eval=dataclasses.replace(preset.eval, n_future=3, n_samples=2, validation_steps=2, summary_sequences=1),
+    )
