@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from svg_tf.config.checks import require
-from svg_tf.config.models import Model, ModelConfig
+from svg_tf.config.models import Model, SVGConfig
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class EvalConfig:
 class ExperimentConfig:
     """Everything that defines a run."""
 
-    model: Model = field(default_factory=ModelConfig)
+    model: Model = field(default_factory=SVGConfig)
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)

@@ -26,7 +26,7 @@ def _require_backbone(config) -> None:
 
 
 @dataclass(frozen=True)
-class ModelConfig:
+class SVGConfig:
     """The SVG model (paper §3; layer sizes §4). Defaults: SVG-LP on SM-MNIST."""
 
     family: typing.ClassVar[str] = "svg"
@@ -222,5 +222,5 @@ class SRVPConfig:
         return f"{kind}{without}, {sizes}, nu {self.nu:g}, beta {self.beta_z:g}"
 
 
-Model = ModelConfig | SRVPConfig
-FAMILIES = {c.family: c for c in (ModelConfig, SRVPConfig)}
+Model = SVGConfig | SRVPConfig
+FAMILIES = {c.family: c for c in (SVGConfig, SRVPConfig)}

@@ -1,13 +1,13 @@
 """Configuration -> model, whatever its family."""
 
-from svg_tf.config import ModelConfig, SRVPConfig
+from svg_tf.config import SRVPConfig, SVGConfig
 from svg_tf.models.base import VideoPredictor
 from svg_tf.models.srvp import SRVP
 from svg_tf.models.svg import SVG
 
-MODELS = {ModelConfig: SVG, SRVPConfig: SRVP}
+MODELS = {SVGConfig: SVG, SRVPConfig: SRVP}
 
 
-def build(config: ModelConfig | SRVPConfig, **kwargs) -> VideoPredictor:
+def build(config: SVGConfig | SRVPConfig, **kwargs) -> VideoPredictor:
     """The model of `config` with fresh weights; kwargs as of `keras.Model`."""
     return MODELS[type(config)](config, **kwargs)

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from svg_tf import distributions
-from svg_tf.config import ModelConfig
+from svg_tf.config import SVGConfig
 from svg_tf.layers.recurrent import GaussianLSTM
 
 
@@ -26,7 +26,7 @@ class Inferred(NamedTuple):
 class FixedPriorLatent(keras.layers.Layer):
     """SVG-FP: z_t ~ q_phi(z_t | x_{1:t}) in training, N(0, I) in generation."""
 
-    def __init__(self, config: ModelConfig, **kwargs):
+    def __init__(self, config: SVGConfig, **kwargs):
         super().__init__(**kwargs)
         self.z_dim = config.z_dim
         self.posterior = GaussianLSTM(config.g_dim, config.rnn_size, config.posterior_layers, config.z_dim, name="posterior")
@@ -54,7 +54,7 @@ class FixedPriorLatent(keras.layers.Layer):
 class LearnedPriorLatent(FixedPriorLatent):
     """SVG-LP: a prior that has seen the frames before t, and knows where uncertainty lies."""
 
-    def __init__(self, config: ModelConfig, **kwargs):
+    def __init__(self, config: SVGConfig, **kwargs):
         super().__init__(config, **kwargs)
         self.prior = GaussianLSTM(config.g_dim, config.rnn_size, config.prior_layers, config.z_dim, name="prior")
 
@@ -75,7 +75,7 @@ class NoLatent(keras.layers.Layer):
 
     z_dim = 0
 
-    def __init__(self, config: ModelConfig, **kwargs):
+    def __init__(self, config: SVGConfig, **kwargs):
         super().__init__(**kwargs)
         self.built = True
 

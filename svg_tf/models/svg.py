@@ -18,7 +18,7 @@ import keras
 import tensorflow as tf
 
 from svg_tf import distributions, losses, noise
-from svg_tf.config import ModelConfig
+from svg_tf.config import SVGConfig
 from svg_tf.layers import backbones
 from svg_tf.layers.recurrent import LSTM
 from svg_tf.models import svg_sampling
@@ -31,10 +31,10 @@ from svg_tf.models.shapes import fold_time, hold_last, length, swap_batch_time, 
 class SVG(VideoPredictor):
     """The model of `config` with fresh weights. Used like any Keras model; batches are {"frames": [B, T, H, W, C]}."""
 
-    config_class = ModelConfig
+    config_class = SVGConfig
     metric_names = ("loss", "mse", "kl", "beta_kl", "sigma_posterior", "sigma_prior")
 
-    def __init__(self, config: ModelConfig | None = None, **kwargs):
+    def __init__(self, config: SVGConfig | None = None, **kwargs):
         super().__init__(**kwargs)
         c = self._configured(config)
         with dtype_policy(self.dtype_policy):

@@ -178,11 +178,11 @@ WRONG = [
 ]
 WRONG_FOR_SVG = [
     (lambda m: m.reconstruct(GOOD[:, :2], closed_loop=True), "time >= 3"),
-    (lambda m: SVG({"prior": "learned"}), "expects a ModelConfig, got dict"),
-    (lambda m: SVG(TINY_SRVP), "expects a ModelConfig, got SRVPConfig"),
+    (lambda m: SVG({"prior": "learned"}), "expects a SVGConfig, got dict"),
+    (lambda m: SVG(TINY_SRVP), "expects a SVGConfig, got SRVPConfig"),
 ]
 WRONG_FOR_SRVP = [
-    (lambda m: SRVP(TINY), "expects a SRVPConfig, got ModelConfig"),
+    (lambda m: SRVP(TINY), "expects a SRVPConfig, got SVGConfig"),
     (lambda m: m.generate(GOOD[:, :1], 3), "time >= 2.*too few frames"),
     (lambda m: m.generate(GOOD, 3, n_past=1), "n_past must be at least 2, got 1"),
     (lambda m: m.generate(GOOD, 3, frame_rate=0), "frame_rate must be an integer of at least 1, got 0"),

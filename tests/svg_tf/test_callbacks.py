@@ -5,10 +5,10 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from svg_tf import callbacks
-from svg_tf.config import ModelConfig
+from svg_tf.config import SVGConfig
 from svg_tf.models.svg import SVG
 
-TINY = ModelConfig(image_size=32, width=2, g_dim=4, z_dim=2, rnn_size=3, n_past=2)
+TINY = SVGConfig(image_size=32, width=2, g_dim=4, z_dim=2, rnn_size=3, n_past=2)
 FRAMES = np.random.default_rng(0).random((2, 5, 32, 32, 1)).astype("float32")
 
 

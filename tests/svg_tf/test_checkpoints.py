@@ -4,10 +4,10 @@ import pytest
 import tensorflow as tf
 
 from svg_tf import checkpoints
-from svg_tf.config import ModelConfig
+from svg_tf.config import SVGConfig
 from svg_tf.models.svg import SVG
 
-TINY = ModelConfig(image_size=32, width=2, g_dim=4, z_dim=2, rnn_size=3, n_past=1)
+TINY = SVGConfig(image_size=32, width=2, g_dim=4, z_dim=2, rnn_size=3, n_past=1)
 
 
 def made(seed, config=TINY):
@@ -70,7 +70,7 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_is_used(tmp_path, d
 
 def test_a_checkpoint_of_another_model(tmp_path):
     path = checkpoints.save(tmp_path, made(0), 1, {}, keep=1)
-    wider = ModelConfig(image_size=32, width=3, g_dim=4, z_dim=2, rnn_size=3, n_past=1)
+    wider = SVGConfig(image_size=32, width=3, g_dim=4, z_dim=2, rnn_size=3, n_past=1)
     with pytest.raises(ValueError, match="does not belong to this model"):
         checkpoints.restore(path, made(0, wider), with_optimizer=False)
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from svg_tf import comparison, evaluation, report
-from svg_tf.config import ModelConfig, to_dict
+from svg_tf.config import SVGConfig, to_dict
 
 N, S, T = 40, 3, 6
 
@@ -32,9 +32,9 @@ def written(folder, shift, seed, data="d", **options):
     }
     header = {
         "options": dataclasses.asdict(evaluation.Options(n_past=5, n_future=T, n_samples=S)) | options,
-        "model": to_dict(ModelConfig()),
-        "kl_weight": ModelConfig().kl_weight,
-        "likelihood_variance": ModelConfig().likelihood_variance,
+        "model": to_dict(SVGConfig()),
+        "kl_weight": SVGConfig().kl_weight,
+        "likelihood_variance": SVGConfig().likelihood_variance,
         "weights_sha256": f"{seed}",
         "description": {},
         "horizon": 8,

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from svg_tf import config, presets
-from svg_tf.config import DataConfig, ExperimentConfig, ModelConfig, SRVPConfig, TrainConfig
+from svg_tf.config import DataConfig, ExperimentConfig, SRVPConfig, SVGConfig, TrainConfig
 
 
 @pytest.mark.parametrize("name", presets.names())
@@ -58,13 +58,13 @@ def test_unknown_preset_lists_those_that_exist():
 @pytest.mark.parametrize(
     ("cls", "values", "message"),
     [
-        (ModelConfig, {"backbone": "resnet"}, "backbone must be one of"),
-        (ModelConfig, {"image_size": 48}, r"\(32, 64, 128\), got 48"),
-        (ModelConfig, {"backbone": "vgg", "image_size": 32}, r"\(64, 128\), got 32"),
-        (ModelConfig, {"z_dim": 0}, "z_dim must be at least 1, got 0"),
-        (ModelConfig, {"beta": -1.0}, "beta must not be negative"),
-        (ModelConfig, {"prior": "gaussian"}, "prior must be one of"),
-        (ModelConfig, {"skips": "second_last_context", "n_past": 1}, "n_past >= 2"),
+        (SVGConfig, {"backbone": "resnet"}, "backbone must be one of"),
+        (SVGConfig, {"image_size": 48}, r"\(32, 64, 128\), got 48"),
+        (SVGConfig, {"backbone": "vgg", "image_size": 32}, r"\(64, 128\), got 32"),
+        (SVGConfig, {"z_dim": 0}, "z_dim must be at least 1, got 0"),
+        (SVGConfig, {"beta": -1.0}, "beta must not be negative"),
+        (SVGConfig, {"prior": "gaussian"}, "prior must be one of"),
+        (SVGConfig, {"skips": "second_last_context", "n_past": 1}, "n_past >= 2"),
         (SRVPConfig, {"n_past": 4}, "n_past must be at least k = 5, from which y_1 is inferred; got 4"),
         (SRVPConfig, {"k": 0}, "k must be at least 1, got 0"),
         (SRVPConfig, {"n_euler": 0}, "n_euler must be at least 1, got 0"),
@@ -115,15 +115,15 @@ def test_a_family_is_kept_by_json_and_is_no_choice_of_another():
     experiment = ExperimentConfig(model=model)
     assert config.from_json(ExperimentConfig, config.to_json(experiment)) == experiment
     assert config.from_json(SRVPConfig, config.to_json(model)) == model
-    assert config.from_dict(ExperimentConfig, {"model": {"z_dim": 3}}).model == ModelConfig(z_dim=3)  # files of before
+    assert config.from_dict(ExperimentConfig, {"model": {"z_dim": 3}}).model == SVGConfig(z_dim=3)  # files of before
     with pytest.raises(ValueError, match="family must be 'svg', got 'srvp'"):
-        config.from_json(ModelConfig, config.to_json(model))
+        config.from_json(SVGConfig, config.to_json(model))
     assert "model.family: 'svg' -> 'srvp'" in config.differences(ExperimentConfig(), experiment)
 
 
 def test_malformed_json():
-    with pytest.raises(ValueError, match="Not a ModelConfig in JSON"):
-        config.from_json(ModelConfig, "{")
+    with pytest.raises(ValueError, match="Not a SVGConfig in JSON"):
+        config.from_json(SVGConfig, "{")
 
 
 def test_differences_name_each_field():

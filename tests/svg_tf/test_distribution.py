@@ -21,10 +21,10 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * n)
 import keras
 from svg_tf import checkpoints
-from svg_tf.config import ModelConfig, SRVPConfig
+from svg_tf.config import SVGConfig, SRVPConfig
 from svg_tf.models import families
 
-TINY = ModelConfig(image_size=32, width=2, g_dim=8, z_dim=3, rnn_size=8, n_past=2, beta=1e-2)
+TINY = SVGConfig(image_size=32, width=2, g_dim=8, z_dim=3, rnn_size=8, n_past=2, beta=1e-2)
 SRVP = SRVPConfig(image_size=32, width=2, h_dim=8, y_dim=4, z_dim=3, w_dim=6, inference_size=8, transition_size=8, k=2, n_past=2,
                   n_euler=2, skips=True)
 frames = np.random.default_rng(0).random((3, 8, 5, 32, 32, 1), np.float32)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from svg_tf.config import ModelConfig
+from svg_tf.config import SVGConfig
 from svg_tf.layers import backbones
 from svg_tf.layers.convolution import BatchNorm
 from svg_tf.layers.recurrent import LSTM, GaussianLSTM
@@ -20,7 +20,7 @@ def trainable(layer):
 
 def test_parameters_of_dcgan_64_svg_lp():
     """SVG-LP, DCGAN-64, nf 64, C 1, z 10. Biases before batch normalisation are left out: 1,088 + 960 fewer."""
-    model = SVG(ModelConfig())
+    model = SVG(SVGConfig())
     encoder = 16 * (1 * 64 + 64 * 128 + 128 * 256 + 256 * 512 + 512 * 128) + BN * (64 + 128 + 256 + 512 + 128)
     decoder = 16 * (128 * 512 + 2 * (512 * 256 + 256 * 128 + 128 * 64 + 64 * 1)) + BN * (512 + 256 + 128 + 64) + 1
     cell = 256 * 1024 + 256 * 1024 + 1024
@@ -32,13 +32,13 @@ def test_parameters_of_dcgan_64_svg_lp():
     assert trainable(model.frame_predictor) == predictor == 1_119_104
     assert trainable(model) == encoder + decoder + 2 * gaussian + predictor == 12_607_913
 
-    reference = SVG(ModelConfig(bias_before_norm=True))  # the reference has them
+    reference = SVG(SVGConfig(bias_before_norm=True))  # the reference has them
     assert trainable(reference.encoder) - encoder == 64 + 128 + 256 + 512 + 128
     assert trainable(reference.decoder) - decoder == 512 + 256 + 128 + 64
 
 
 def test_multiply_adds_of_dcgan_64():
-    model = SVG(ModelConfig(prior="none"))
+    model = SVG(SVGConfig(prior="none"))
     assert round(model.encoder.multiply_adds() / 1e6, 1) == 102.8
     main, skip = model.decoder.multiply_adds()
     assert round((main + skip) / 1e6, 1) == 204.5
@@ -71,7 +71,7 @@ def test_vgg_64_convolutions():
 
 def test_initial_values():
     keras.utils.set_random_seed(0)
-    model = SVG(ModelConfig(image_size=32, width=32))
+    model = SVG(SVGConfig(image_size=32, width=32))
     kernel = np.asarray(model.encoder.levels[2].conv.kernel.value)
     assert abs(kernel.std() / 0.02 - 1) < 0.02 and abs(kernel.mean()) < 1e-3
     gamma = np.concatenate([np.asarray(b.norm.gamma.value) for b in model.encoder.levels])

@@ -10,14 +10,14 @@ import sys
 import pytest
 
 from svg_tf import memory, presets
-from svg_tf.config import ModelConfig
+from svg_tf.config import SVGConfig
 from svg_tf.models.svg import SVG
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def test_kept_activations_of_dcgan_32_by_hand():
-    model = SVG(ModelConfig(image_size=32, width=2, g_dim=6, z_dim=3, rnn_size=8, n_past=2))
+    model = SVG(SVGConfig(image_size=32, width=2, g_dim=6, z_dim=3, rnn_size=8, n_past=2))
     result = memory.training_memory(model, batch=3, steps=5)
     levels = 16 * 16 * 2 + 8 * 8 * 4 + 4 * 4 * 8  # of one frame; the decoder's mirror them
     maps = 2 * (15 * (levels + 6) + 12 * levels)
@@ -29,7 +29,7 @@ def test_kept_activations_of_dcgan_32_by_hand():
 
 
 def test_half_precision_and_recomputation_keep_less():
-    config = ModelConfig(backbone="vgg", width=2, g_dim=6, z_dim=3, rnn_size=8, n_past=2)
+    config = SVGConfig(backbone="vgg", width=2, g_dim=6, z_dim=3, rnn_size=8, n_past=2)
     whole = memory.training_memory(SVG(config), 4, 6)
     half = memory.training_memory(SVG(config, dtype="mixed_bfloat16"), 4, 6)
     errors = whole.kept["errors"]  # float32 in both

@@ -7,11 +7,11 @@ import tensorflow as tf
 
 from svg_tf import noise
 from svg_tf.checkpoints import named_variables
-from svg_tf.config import ModelConfig
+from svg_tf.config import SVGConfig
 from svg_tf.models.svg import SVG
 from tests.svg_tf.numpy_svg import NumpySVG
 
-CONFIG = ModelConfig(image_size=32, channels=2, width=2, g_dim=5, z_dim=3, rnn_size=4, n_past=2, beta=0.3, predictor_layers=2)
+CONFIG = SVGConfig(image_size=32, channels=2, width=2, g_dim=5, z_dim=3, rnn_size=4, n_past=2, beta=0.3, predictor_layers=2)
 BATCH, STEPS = 3, 4
 
 

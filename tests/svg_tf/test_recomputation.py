@@ -12,11 +12,11 @@ import tensorflow as tf
 
 from svg_tf import noise
 from svg_tf.checkpoints import named_variables
-from svg_tf.config import ModelConfig
+from svg_tf.config import SVGConfig
 from svg_tf.models.svg import SVG
 
-DCGAN = ModelConfig(image_size=32, channels=2, width=2, g_dim=5, z_dim=3, rnn_size=4, n_past=2, beta=0.3)
-VGG = ModelConfig(backbone="vgg", width=1, g_dim=5, z_dim=3, rnn_size=4, n_past=2, skips="previous", batch_statistics="per_step")
+DCGAN = SVGConfig(image_size=32, channels=2, width=2, g_dim=5, z_dim=3, rnn_size=4, n_past=2, beta=0.3)
+VGG = SVGConfig(backbone="vgg", width=1, g_dim=5, z_dim=3, rnn_size=4, n_past=2, skips="previous", batch_statistics="per_step")
 FRAMES = {size: np.random.default_rng(0).random((2, 4, size, size, c)).astype("float32") for size, c in ((32, 2), (64, 1))}
 
 
@@ -75,11 +75,11 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
 import keras
 from svg_tf import checkpoints
-from svg_tf.config import ModelConfig
+from svg_tf.config import SVGConfig
 from svg_tf.models.svg import SVG
 
 frames = np.random.default_rng(0).random((4, 4, 32, 32, 1), np.float32)
-config = ModelConfig(image_size=32, width=2, g_dim=8, z_dim=3, rnn_size=8, n_past=2, beta=1e-2)
+config = SVGConfig(image_size=32, width=2, g_dim=8, z_dim=3, rnn_size=8, n_past=2, beta=1e-2)
 out = []
 strategy = tf.distribute.MirroredStrategy()
 assert strategy.num_replicas_in_sync == 2

@@ -7,10 +7,10 @@ import numpy as np
 
 from svg_tf import presets
 from svg_tf.checkpoints import named_variables
-from svg_tf.config import ModelConfig, SRVPConfig
+from svg_tf.config import SRVPConfig, SVGConfig
 from svg_tf.models import families
 
-TINY = ModelConfig(image_size=32, width=2, g_dim=6, z_dim=3, rnn_size=5, n_past=2)
+TINY = SVGConfig(image_size=32, width=2, g_dim=6, z_dim=3, rnn_size=5, n_past=2)
 TINY_SRVP = SRVPConfig(
     image_size=32, width=2, h_dim=6, y_dim=4, z_dim=3, w_dim=5, inference_size=5, transition_size=7, transition_layers=3,
     inference_layers=2, k=2, n_past=2,

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from svg_tf import checkpoints, presets, training
-from svg_tf.config import ModelConfig
+from svg_tf.config import SVGConfig
 from svg_tf.serving.limits import Limits
 
 NAME = "tiny"
-CONFIG = ModelConfig(image_size=32, width=2, g_dim=6, z_dim=3, rnn_size=5, n_past=2)
+CONFIG = SVGConfig(image_size=32, width=2, g_dim=6, z_dim=3, rnn_size=5, n_past=2)
 LIMITS = Limits(max_steps=30, max_given_frames=60, max_samples=20, max_predicted_frames=100)
 N_FUTURE, N_SAMPLES = 4, 2
 
