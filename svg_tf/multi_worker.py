@@ -45,13 +45,13 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 def shard(strategy: tf.distribute.Strategy) -> tuple[int, int]:
     """(this worker's number, number of workers): the share of each global batch that it reads."""
-    local = strategy.extended.num_replicas_per_worker if hasattr(strategy.extended, "num_replicas_per_worker") else 1
-    workers = strategy.num_replicas_in_sync // local
     resolver = strategy.cluster_resolver
+    cluster = resolver.cluster_spec()
+    workers = sum(cluster.num_tasks(job) for job in ("chief", "worker") if job in cluster.jobs)  # 0 without TF_CONFIG
     task = resolver.task_id or 0
-    if resolver.task_type == "worker" and "chief" in resolver.cluster_spec().jobs:
+    if resolver.task_type == "worker" and "chief" in cluster.jobs:
         task += 1
-    return task, workers
+    return task, max(1, workers)
 
 
 def with_rows(data: tf.data.Dataset, worker: int, workers: int) -> tf.data.Dataset:
@@ -69,7 +69,7 @@ def fit(model, strategy, data, *, validation_data, initial_epoch, epochs, steps_
 
     A callback that ends the training raises `Preempted`, which all workers leave together, after the chief's checkpoint.
     """
-    replicas = strategy.num_replicas_in_sync // shard(strategy)[1]
+    replicas = strategy.num_replicas_in_sync // shard(strategy)[1]  # on this worker
     names = [metric.name for metric in model.metrics]
 
     def distributed(dataset):
