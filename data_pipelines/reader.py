@@ -26,6 +26,10 @@ _CLIP_STATES = ("digit_ids",)
 _OPTIONS = ("windows_per_clip", "random_windows")
 
 
+class ClipsTooShort(ValueError):
+    """No clip of a data set has as many frames as a window spans."""
+
+
 class _Records:
     """Reads single records at known places, as TensorFlow operations."""
 
@@ -192,7 +196,9 @@ def _long_enough(index: record_index.RecordIndex, span: int, what: str) -> recor
     short = int(len(index) - keep.sum())
     if not keep.any():
         longest = int(index.num_frames.max(initial=0))
-        raise ValueError(f"{what}: no clip has the {span} frames that a window spans; the longest of {len(index)} has {longest}.")
+        raise ClipsTooShort(
+            f"{what}: no clip has the {span} frames that a window spans; the longest of {len(index)} has {longest}."
+        )
     if short:
         _LOG.warning(
             "%s: %d of %d clips are shorter than the window of %d frames and are skipped.", what, short, len(index), span

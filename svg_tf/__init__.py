@@ -7,8 +7,8 @@ model = svg_tf.SVG(config.model)
 import importlib
 import os
 
-# Halves a training step on AVX2 CPUs, where TensorFlow leaves it off. It must be set before TensorFlow is imported, and
-# a user's own choice stands.
+# Faster on AVX2 CPUs, where TensorFlow leaves it off (README, "Speed"). It must be set before TensorFlow is imported, and a
+# user's own choice stands.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 _LAZY = {

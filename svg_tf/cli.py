@@ -39,20 +39,25 @@ class Generate:
     out: pathlib.Path = pathlib.Path("samples.gif")
     n_future: int = 0
     """Frames to predict; 0 = as configured (eval.n_future)."""
-    n_samples: int = 10
-    """Samples drawn for each sequence; the best and three random ones are shown."""
+    n_samples: int = 0
+    """Samples drawn for each sequence, of which the best and three random ones are shown; 0 = 10."""
     sequences: int = 4
     split: str = "test"
     seed: int = 0
     frame_rate: int = 1
-    """SRVP: frames for each frame step, by smaller Euler steps than in training."""
+    """SRVP: frames for each frame step, by smaller Euler steps than in training; one sample, beside the same one at rate 1."""
 
     def run(self):
-        for name in ("n_samples", "sequences", "frame_rate"):
+        for name in ("sequences", "frame_rate"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(self, name)}.")
-        if self.n_future < 0:
-            raise ValueError(f"--n-future must not be negative, got {self.n_future}.")
+        for name in ("n_future", "n_samples"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"--{name.replace('_', '-')} must not be negative, got {getattr(self, name)}.")
+        if self.frame_rate > 1 and self.n_samples > 1:
+            raise ValueError(
+                f"--frame-rate {self.frame_rate} shows one sample of each sequence, got --n-samples {self.n_samples}."
+            )
         if self.out.suffix.lower() != ".gif":
             raise ValueError(f"--out must end in .gif, got {self.out}.")
         from svg_tf import callbacks, figures, training, visualization
@@ -64,7 +69,7 @@ class Generate:
         )
         frames = next(iter(data.take(1)))["frames"].numpy()
         if self.frame_rate == 1:
-            grid = callbacks.sample_grid(model, frames, n_past, self.n_samples, self.seed)
+            grid = callbacks.sample_grid(model, frames, n_past, self.n_samples or 10, self.seed)
         else:
             clips, _ = figures.frame_rate_clips(model, frames, n_past, self.frame_rate, self.seed)
             grid = visualization.grid(clips, n_past * self.frame_rate)

@@ -20,6 +20,8 @@ import dataclasses
 
 import keras
 
+from svg_tf.config import SVGConfig
+
 ADAM_COPIES = 4  # of each weight, float32: itself, two moments, its gradient
 
 
@@ -44,8 +46,10 @@ class TrainingMemory:
 def training_memory(model, batch: int, steps: int, recompute: bool = False, synchronised: bool = False) -> TrainingMemory:
     """Memory of a training step of an `SVG` model on `batch` sequences (on this device) of `steps` frames.
 
-    synchronised: several replicas normalise together. Raises `ValueError` for numbers out of range.
+    synchronised: several replicas normalise together. Raises `ValueError` for a model of another family and numbers out of range.
     """
+    if not isinstance(model.config, SVGConfig):
+        raise ValueError(f"training_memory knows what SVG keeps; this model is {model.config.summary}.")
     if batch < 1 or steps < 2:
         raise ValueError(f"training_memory expects batch >= 1 and steps >= 2, got {batch} and {steps}.")
     config = model.config

@@ -50,12 +50,6 @@ def picture(name: str, image, step: int, description: str = "") -> bool:
     return _write(name, tf.io.encode_png(image).numpy(), image.shape[1], image.shape[0], step, description)
 
 
-def scalars(values: dict[str, float], step: int, prefix: str = "") -> None:
-    """Writes {name: value} as scalars `prefix/name` to the current default summary writer."""
-    for name, value in values.items():
-        tf.summary.scalar(f"{prefix}/{name}" if prefix else name, float(value), step=step)
-
-
 def _write(name, encoded, width, height, step, description) -> bool:
     if not name:
         raise ValueError("A summary needs a name.")

@@ -23,6 +23,7 @@ ORDER = [
 MEET_DATA_PIPELINES = {
     "svg_tf/training.py",
     "svg_tf/cli.py",
+    "svg_tf/cli_evaluation.py",
     "svg_tf/serving/signatures.py",
     "svg_tf/serving/clips.py",
 }

@@ -2,7 +2,7 @@
 """Benchmarks: each prints a small table and the ratio that matters; --json FILE writes the figures too.
 
 python tools/benchmark.py train --preset smmnist_lp --batch-size 16
-python tools/benchmark.py sample|data|read|build|metrics|memory|scale [--help]
+python tools/benchmark.py sample|data|read|build|metrics|serve|memory|scale [--help]
 """
 
 import importlib

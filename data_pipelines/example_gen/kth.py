@@ -19,7 +19,6 @@ from data_pipelines.example_gen.video_decoding import read_video, require_av
 
 ACTIONS = ("boxing", "handclapping", "handwaving", "jogging", "running", "walking")
 TRAIN_PERSONS = range(1, 21)
-TEST_PERSONS = range(21, 26)
 SEQUENCES_FILE = "00sequences.txt"
 MAX_CLIP_BYTES = 1 << 28
 """A clip is decoded whole before its ranges are cut; this bounds the memory (65,536 frames at 64 px)."""

@@ -4,7 +4,7 @@ import typing
 from dataclasses import dataclass
 from typing import Literal
 
-from svg_tf.config.checks import require, require_at_least
+from svg_tf.config.checks import require, require_at_least, require_counts
 
 Prior = Literal["learned", "fixed", "none"]
 BackboneName = Literal["dcgan", "vgg"]
@@ -66,8 +66,8 @@ class SVGConfig:
         for name, choices in (("prior", Prior), ("skips", SkipSource), ("batch_statistics", BatchStatistics)):
             value, allowed = getattr(self, name), typing.get_args(choices)
             require(value in allowed, f"{name} must be one of {allowed}, got {value!r}.")
-        require_at_least(1, self, "channels", "width", "g_dim", "z_dim", "rnn_size", "predictor_layers", "posterior_layers")
-        require_at_least(1, self, "prior_layers", "n_past")
+        require_counts(1, self, "channels", "width", "g_dim", "z_dim", "rnn_size", "predictor_layers", "posterior_layers")
+        require_counts(1, self, "prior_layers", "n_past")
         require(self.beta >= 0, f"beta must not be negative, got {self.beta}.")
         require(self.beta_warmup_steps >= 0, f"beta_warmup_steps must not be negative, got {self.beta_warmup_steps}.")
         require(
@@ -99,14 +99,16 @@ class SVGConfig:
         """Whether the prior's sigma forecasts uncertainty (Fig. 6)."""
         return self.prior == "learned"
 
+    reconstruction: typing.ClassVar[str] = "each frame from the true one before it, latents from the posterior"
+    """What `reconstruct` conditions on, for model cards."""
     has_states: typing.ClassVar[bool] = False
     """Whether all that moves lives in a small state beside a content (swapped content, interpolation)."""
     any_frame_rate: typing.ClassVar[bool] = False
     """Whether there are frames between frames."""
 
     @property
-    def kl_weight(self) -> float:
-        """Weight of the KL divergence beside the mean squared error of a frame."""
+    def kl_weight(self) -> float | None:
+        """Weight of the KL divergence beside the mean squared error of a frame, where these two are the objective."""
         return self.beta if self.samples_differ else 0.0
 
     @property
@@ -173,9 +175,9 @@ class SRVPConfig:
         _require_backbone(self)
         kinds = typing.get_args(Transition)
         require(self.transition in kinds, f"transition must be one of {kinds}, got {self.transition!r}.")
-        require_at_least(1, self, "channels", "width", "h_dim", "y_dim", "z_dim", "w_dim", "inference_size", "transition_size")
-        require_at_least(1, self, "k", "n_past", "n_euler", "inference_layers")
-        require_at_least(2, self, "transition_layers")
+        require_counts(1, self, "channels", "width", "h_dim", "y_dim", "z_dim", "w_dim", "inference_size", "transition_size")
+        require_counts(1, self, "k", "n_past", "n_euler", "inference_layers")  # dt = 1 / n_euler
+        require_counts(2, self, "transition_layers")
         require_at_least(0, self, "beta_y", "beta_z", "residual_penalty")
         for name in ("nu", "residual_gain"):
             require(getattr(self, name) > 0, f"{name} must be positive, got {getattr(self, name)}.")
@@ -199,16 +201,14 @@ class SRVPConfig:
     def learned_prior(self) -> bool:
         return self.stochastic
 
+    reconstruction: typing.ClassVar[str] = "decoded from states whose first one and latents are the posteriors'"
     has_states: typing.ClassVar[bool] = True
 
     @property
     def any_frame_rate(self) -> bool:
         return self.transition == "residual"
 
-    @property
-    def kl_weight(self) -> float:
-        """beta_z, where the negative log-likelihood is divided by what makes it a mean squared error."""
-        return 2 * self.nu**2 * self.beta_z / (self.image_size**2 * self.channels)
+    kl_weight: typing.ClassVar[float | None] = None  # y_1 and z_t have weights of their own
 
     @property
     def likelihood_variance(self) -> float:

@@ -111,6 +111,15 @@ class VideoPredictor(keras.Model):
         self.compile(optimizer=keras.saving.deserialize_keras_object(config["optimizer"]), seed=config["seed"])
         self.optimizer.build(self.trainable_variables)
 
+    def fit(self, x=None, *args, **kwargs):
+        """As `keras.Model.fit`. Raises `ValueError` for a data set whose batches do not divide among the replicas."""
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        for spec in tf.nest.flatten(x.element_spec) if replicas > 1 and isinstance(x, tf.data.Dataset) else ():
+            batch = spec.shape[0] if spec.shape.rank else None
+            if batch is not None and batch % replicas:
+                raise ValueError(f"A batch of {batch} must be divisible by the {replicas} replicas.")
+        return super().fit(x, *args, **kwargs)
+
     @property
     def step(self) -> int:
         """Optimizer steps taken so far: batches, those included whose update loss scaling skipped."""
@@ -177,6 +186,7 @@ class VideoPredictor(keras.Model):
     def prior_scale(self, frames):
         """Sigma of the prior of z_t for x_1 ... x_{T-1}, given the true frames before each: the model's own forecast of
         uncertainty (Fig. 6). float [B, T >= 2, H, W, C] -> float32 [B, T-1, z_dim]; ones for a fixed prior.
+        SRVP infers its first state from k frames, so that its first k values have seen all of these.
         """
         if not self.stochastic:
             raise ValueError(f"prior_scale needs a model with latents; this one is {self.config.summary}.")

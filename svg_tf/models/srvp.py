@@ -115,11 +115,9 @@ class SRVP(VideoPredictor):
     def encode(self, x, seed, norm):
         """x [T, B, H, W, C] -> (h [T, B, h_dim], encodings of the content's frames [k, B, h_dim], skips of one frame each)."""
         steps, batch, c = length(x), tf.shape(x)[1], self.config
-        if isinstance(steps, int) and steps < self._least_frames:
-            raise ValueError(f"Batches must have at least {self._least_frames} frames (k = {c.k}), got {steps}.")
         if norm == "running":
-            conditioning = min(c.n_past, steps) if isinstance(steps, int) else tf.minimum(c.n_past, steps)
-            return self.encode_context(x, conditioning, norm)
+            return self.encode_context(x, self._conditioning(steps), norm)
+        self._conditioning(steps)
         scores = noise.of_sequences(noise.stream(seed, CONTENT), steps, batch, 2)
         chosen = tf.transpose(tf.math.top_k(tf.transpose(scores[..., 0]), c.k).indices)  # [k, B], none twice
         if not c.skips:
@@ -132,6 +130,15 @@ class SRVP(VideoPredictor):
         h, skips = self._encoded(frames_at(x, order), norm, head=batch)
         h = frames_at(h, order)
         return h, frames_at(h, chosen), skips
+
+    def _conditioning(self, steps):
+        """How many of `steps` frames (int or tensor) are conditioning frames. Raises `ValueError` for too few frames."""
+        c = self.config
+        if not isinstance(steps, int):
+            return tf.minimum(c.n_past, steps)
+        if steps < self._least_frames:
+            raise ValueError(f"Batches must have at least {self._least_frames} frames (k = {c.k}), got {steps}.")
+        return min(c.n_past, steps)
 
     def encode_context(self, x, conditioning, norm):
         """As `encode`, with content of the last k of the first `conditioning` frames and the skips of the last of these."""
@@ -181,7 +188,7 @@ class SRVP(VideoPredictor):
         """Reconstruction with the posterior's means: [B, T, H, W, C] -> [B, T, H, W, C]."""
         norm = "batch" if training else "running"
         x = self.time_major(frames)
-        h, h_content, skips = self.encode_context(x, min(self.config.n_past, x.shape[0]), norm)
+        h, h_content, skips = self.encode_context(x, self._conditioning(length(x)), norm)
         *_, states, _ = self.infer(h, None, use_mean=True)
         return swap_batch_time(srvp_sampling.decode(self, states, self.content(h_content), skips, norm=norm))
 

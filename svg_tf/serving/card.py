@@ -8,7 +8,7 @@ from svg_tf import report, versions
 def text(name: str, model, facts, served: dict) -> str:
     """Markdown. facts: `export.Facts`; served: n_past, n_future, n_samples, limits, signatures."""
     c = model.config
-    size = f"{c.image_size}, {c.image_size}, {c.channels}"
+    size, least = f"{c.image_size}, {c.image_size}, {c.channels}", max(2, c.least_context)
     parameters = sum(int(v.value.shape.num_elements()) for v in model.trainable_variables)
     packages = versions.installed()
     own = packages["svg_tf"] if packages["svg_tf"][:1].isdigit() else "(a checkout)"
@@ -33,13 +33,12 @@ def text(name: str, model, facts, served: dict) -> str:
         f"{served['n_future']}, {size}] |",
         f"| generate | and n_future, n_samples int32 scalars | frames uint8 [B, n_samples, n_future, {size}] |",
         "| generate_float | the same, frames float32 in [0, 1] | frames float32 |",
-        f"| reconstruct | frames uint8 [B, T >= 2, {size}], seed | frames uint8 [B, T-1, {size}]: each frame from the true one "
-        "before it, latents from the posterior |",
+        f"| reconstruct | frames uint8 [B, T >= {least}, {size}], seed | frames uint8 [B, T-1, {size}]: {c.reconstruction} |",
     ]
     if "uncertainty" in served["signatures"]:
         lines.append(
-            f"| uncertainty | frames uint8 [B, T >= 2, {size}] | sigma float32 [B, T-1, {c.z_dim}]: standard deviation of the "
-            "prior of each next frame's latent |"
+            f"| uncertainty | frames uint8 [B, T >= {least}, {size}] | sigma float32 [B, T-1, {c.z_dim}]: standard deviation of "
+            "the prior of each next frame's latent |"
         )
     lines += ["", "Limits of one request: " + ", ".join(f"{key} {value}" for key, value in served["limits"].items()) + ".", ""]
     return "\n".join([*lines, *_training(facts), *_measured(facts), *_use(c, facts)]) + "\n"

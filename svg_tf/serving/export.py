@@ -104,7 +104,7 @@ def check_lengths(model_config, n_future, n_samples, limits: Limits) -> None:
 def version_numbers(path) -> list[int]:
     """The versions in a model's folder, ascending; empty where there is none."""
     path = pathlib.Path(path)
-    return sorted(int(p.name) for p in path.iterdir() if p.name.isdecimal() and p.is_dir()) if path.is_dir() else []
+    return sorted(int(p.name) for p in path.iterdir() if p.name.isdecimal()) if path.is_dir() else []
 
 
 def _write(folder, name, model, n_future, n_samples, limits, facts: Facts, with_warmup, max_shard_bytes) -> None:
@@ -136,8 +136,7 @@ def _write(folder, name, model, n_future, n_samples, limits, facts: Facts, with_
 def _publish(temporary: pathlib.Path, path: pathlib.Path) -> pathlib.Path:
     """Renames a complete version to the next number; another export may take that number first."""
     while True:
-        taken = [int(p.name) for p in path.iterdir() if p.name.isdecimal()]
-        target = path / str(max(taken, default=0) + 1)
+        target = path / str(max(version_numbers(path), default=0) + 1)
         try:
             os.rename(temporary, target)
         except OSError:

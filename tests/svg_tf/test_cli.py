@@ -54,7 +54,8 @@ def test_train_generate_and_refuse_another_configuration(tmp_path, capsys):
         (["train"], "needs a preset"),
         (["train", "smmnist_huge", "--run-dir", "x"], "Unknown preset 'smmnist_huge'"),
         (["generate", "nowhere"], "not a run directory"),
-        (["generate", "nowhere", "--n-samples", "0"], "--n-samples must be at least 1"),
+        (["generate", "nowhere", "--n-samples", "-1"], "--n-samples must not be negative"),
+        (["generate", "nowhere", "--frame-rate", "2", "--n-samples", "5"], "shows one sample of each sequence"),
         (["generate", "nowhere", "--out", "samples.mp4"], "must end in .gif"),
     ],
 )

@@ -112,3 +112,7 @@ def test_figures_that_need_other_data_or_priors():
     assert cli_evaluation._drawable(presets.get("smmnist_mini_fp")) == ["3", "5", "11"]
     assert cli_evaluation._drawable(presets.get("smmnist_det")) == ["3", "11"]
     assert cli_evaluation._drawable(presets.get("kth_lp")) == ["3", "11"]
+    assert cli_evaluation._drawable(presets.get("mmnist_mini")) == ["3", "11"]
+    states = ["frame_rate", "swap", "interpolation"]
+    assert cli_evaluation._drawable(presets.get("smmnist_mini_srvp")) == ["3", "5", "6", *states, "11"]
+    assert cli_evaluation._drawable(presets.get("mmnist_mini_srvp_gru")) == ["3", "swap", "interpolation", "11"]

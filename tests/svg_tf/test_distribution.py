@@ -32,6 +32,7 @@ cases = {
     "sgd": (TINY, lambda: keras.optimizers.SGD(0.05), 10),
     "srvp": (SRVP, lambda: keras.optimizers.SGD(1e-5), 3),
     "adam": (TINY, lambda: keras.optimizers.Adam(2e-3, epsilon=1e-8), 10),
+    "gradients": (TINY, lambda: keras.optimizers.SGD(1.0, momentum=0.5), 1),  # after one step the momentum is - the gradient
 }
 
 class Steps(keras.callbacks.Callback):
@@ -43,7 +44,7 @@ class Steps(keras.callbacks.Callback):
 out = {}
 strategy = tf.distribute.MirroredStrategy() if n > 1 else tf.distribute.get_strategy()
 out["replicas"] = strategy.num_replicas_in_sync
-for name, (config, make, count) in list(cases.items())[: 1 if n == 4 else 3]:
+for name, (config, make, count) in list(cases.items())[: 1 if n == 4 else 4]:
     keras.utils.set_random_seed(0)
     with strategy.scope():
         model = families.build(config)
@@ -52,7 +53,17 @@ for name, (config, make, count) in list(cases.items())[: 1 if n == 4 else 3]:
     steps = Steps()
     model.fit(data.repeat(), epochs=1, steps_per_epoch=count, verbose=0, shuffle=False, callbacks=[steps])
     weights = {k: np.asarray(v.value).tolist() for k, v in checkpoints.named_variables(model).items()}
-    out[name] = {"steps": steps.seen, "weights": weights, "evaluated": model.evaluate(data, verbose=0, return_dict=True)}
+    slots = {v.path: np.asarray(v.value).tolist() for v in model.optimizer.variables if "momentum" in v.path}
+    evaluated = model.evaluate(data, verbose=0, return_dict=True) if count > 1 else {}
+    out[name] = {"steps": steps.seen, "weights": weights, "slots": slots, "evaluated": evaluated}
+
+try:
+    with strategy.scope():
+        model = families.build(TINY)
+        model.compile("sgd")
+    model.fit(tf.data.Dataset.from_tensors({"frames": frames[0][:7]}), verbose=0)
+except ValueError as error:
+    out["fit refused"] = str(error)
 
 # Loss scaling: an overflow on one replica
 from svg_tf.loss_scale import LossScaleOptimizer
@@ -153,7 +164,16 @@ def test_the_whole_program_on_two_replicas(results):
     assert np.median(list(worst.values())) < 1e-5, worst
 
 
+def test_gradients_equal(results):
+    one, two = results[1]["gradients"], results[2]["gradients"]
+    assert len(one["slots"]) > 10
+    worst = differences(one["slots"], two["slots"])
+    assert max(worst.values()) < 1e-6, worst
+
+
 def test_a_batch_that_does_not_divide_is_refused(results):
+    assert "batch of 7 must be divisible by the 2 replicas" in results[2]["fit refused"]
+    assert "fit refused" not in results[1]
     assert "6 must be divisible by the 4 replicas" in results[4]["refused"]
 
 
