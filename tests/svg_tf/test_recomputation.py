@@ -12,18 +12,22 @@ import tensorflow as tf
 
 from svg_tf import noise
 from svg_tf.checkpoints import named_variables
-from svg_tf.config import SVGConfig
-from svg_tf.models.svg import SVG
+from svg_tf.config import SRVPConfig, SVGConfig
+from svg_tf.models import families
 
 DCGAN = SVGConfig(image_size=32, channels=2, width=2, g_dim=5, z_dim=3, rnn_size=4, n_past=2, beta=0.3)
 VGG = SVGConfig(backbone="vgg", width=1, g_dim=5, z_dim=3, rnn_size=4, n_past=2, skips="previous", batch_statistics="per_step")
+SRVP = SRVPConfig(
+    backbone="vgg", width=1, h_dim=5, y_dim=4, z_dim=3, w_dim=5, inference_size=5, transition_size=6, k=2, n_past=2, n_euler=2,
+    skips=True, nu=10.0,
+)  # fmt: skip
 FRAMES = {size: np.random.default_rng(0).random((2, 4, size, size, c)).astype("float32") for size, c in ((32, 2), (64, 1))}
 
 
 def one_step(config, recompute, precision="float32", eager=False):
     """(metrics of a training step, gradients at its start, all weights after it)."""
     keras.utils.set_random_seed(1)
-    model = SVG(config, dtype=precision)
+    model = families.build(config, dtype=precision)
     model.compile(keras.optimizers.SGD(0.1), seed=3, recompute=recompute, run_eagerly=eager)
     frames = tf.constant(FRAMES[config.image_size])
 
@@ -50,6 +54,7 @@ def one_step(config, recompute, precision="float32", eager=False):
         (DCGAN, "float32", False, 1e-6),
         (DCGAN, "float32", True, 1e-6),
         (VGG, "float32", False, 1e-6),
+        (SRVP, "float32", False, 1e-6),
         (DCGAN, "mixed_bfloat16", False, 1e-2),
     ],
 )

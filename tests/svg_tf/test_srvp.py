@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from svg_tf import noise
+from svg_tf import noise, presets
 from svg_tf.checkpoints import named_variables
 from svg_tf.models import transitions
 from svg_tf.models.srvp import CONTENT, SRVP
@@ -79,6 +79,44 @@ def test_objective_and_gradients_equal_an_independent_computation(name):
 def random_steps(config, steps=3, rows=2, seed=0):
     rng = np.random.default_rng(seed)
     return (rng.standard_normal(shape).astype("float32") for shape in ((rows, config.y_dim), (steps, rows, config.z_dim)))
+
+
+def test_weights_of_moving_mnist_are_counted_and_start_as_published():
+    keras.utils.set_random_seed(0)
+    model = SRVP(presets.get("smmnist_srvp").model)
+
+    def dense(*sizes):
+        return sum(a * b + b for a, b in zip(sizes, sizes[1:], strict=False))
+
+    # Encoder: 4x4 kernels from 1 to 512 maps and to h, without biases; gamma and beta of each normalisation (none after the
+    # first convolution). Decoder: the same backwards, from w and y, with one normalisation more.
+    kernels = 16 * (1 * 64 + 64 * 128 + 128 * 256 + 256 * 512)
+    expected = {
+        "encoder": kernels + 16 * 512 * 128 + 2 * (128 + 256 + 512 + 128),
+        "decoder": kernels + 16 * 512 * (256 + 20) + 2 * (512 + 256 + 128 + 64),
+        "first_state": dense(5 * 128, 256, 256, 2 * 20),
+        "content_hidden": dense(128, 256),
+        "content_head": dense(256, 256),
+        "transition": dense(20 + 20, 512, 512, 512, 20),
+        "posterior": 4 * 256 * (128 + 256 + 1),
+        "posterior_head": dense(256, 2 * 20),
+        "prior": dense(20, 512, 512, 512, 2 * 20),
+    }
+    found = {name: sum(int(np.prod(v.shape)) for v in getattr(model, name).trainable_variables) for name in expected}
+    assert found == expected
+    assert sum(found.values()) == sum(int(np.prod(v.shape)) for v in model.trainable_variables)
+    for layer in model.transition.f.dense:  # orthogonal, of gain 1.41
+        kernel = layer.kernel.numpy()
+        kernel = kernel if kernel.shape[0] > kernel.shape[1] else kernel.T
+        np.testing.assert_allclose(kernel.T @ kernel, 1.41**2 * np.eye(kernel.shape[1]), atol=1e-4)
+        assert not layer.bias.numpy().any()
+    for layer in (*model.prior.dense, model.content_head, *model.first_state.dense):  # PyTorch's
+        bound = layer.kernel.shape[0] ** -0.5
+        for values in (layer.kernel.numpy(), layer.bias.numpy()):
+            assert 0.8 * bound < abs(values).max() <= bound
+    for path, variable in named_variables(model).items():
+        if path.startswith(("encoder", "decoder")) and path.endswith("kernel") and variable.value.shape.num_elements() > 1000:
+            assert np.std(variable.numpy()) == pytest.approx(0.02, rel=0.1), path
 
 
 def test_states_stay_put_where_f_is_zero():

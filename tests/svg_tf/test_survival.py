@@ -13,8 +13,10 @@ import pytest
 import tensorflow as tf
 
 from svg_tf import callbacks, checkpoints, config, summaries, training
+from svg_tf.checkpoints import named_variables
 from svg_tf.models.svg import SVG
 from tests.svg_tf import tiny_models
+from tests.svg_tf.tiny_models import SRVP_VARIANTS
 
 pytest.importorskip("sklearn")
 TINY = tiny_models.experiment(steps_per_epoch=8, deterministic=True)
@@ -68,6 +70,25 @@ def events(run_dir):
 def weights(run_dir, name="step-00000016.npz"):
     with np.load(run_dir / "checkpoints" / name, allow_pickle=False) as file:
         return {key: file[key] for key in file.files}
+
+
+def test_srvp_goes_on_bit_for_bit(tmp_path, monkeypatch):
+    experiment = dataclasses.replace(TINY, model=SRVP_VARIANTS["residual"])
+    training.train(experiment, tmp_path / "whole", verbose=False)
+
+    class Interrupted(callbacks.StopAtNaN):
+        def on_train_batch_end(self, batch, logs=None):
+            super().on_train_batch_end(batch, logs)
+            if self.model.step == 5:  # two steps after a checkpoint
+                raise InterruptedError
+
+    with monkeypatch.context() as patch, pytest.raises(InterruptedError):
+        patch.setattr(callbacks, "StopAtNaN", Interrupted)
+        training.train(experiment, tmp_path / "broken", verbose=False)
+    training.train(experiment, tmp_path / "broken", verbose=False)
+    whole, broken = (named_variables(training.load_run(tmp_path / name)[0]) for name in ("whole", "broken"))
+    for name, variable in whole.items():
+        np.testing.assert_array_equal(broken[name].value, variable.value)
 
 
 def test_killed_twice_and_terminated_once_the_logs_and_weights_are_those_of_an_undisturbed_run(tmp_path):

@@ -95,6 +95,17 @@ def test_srvp_as_a_graph_of_any_length(frames, seeds):
             functions[name](tf.constant(frames[:, :2]), *arguments)
 
 
+def test_srvp_on_disk(tmp_path, frames, seeds):
+    model = made(dataclasses.replace(SRVP_VARIANTS["residual"], k=3, n_past=3))
+    version = export.export(model, tmp_path / "srvp", n_future=N_FUTURE, n_samples=N_SAMPLES, limits=LIMITS, with_warmup=False)
+    functions = tf.saved_model.load(str(version)).signatures
+    answer = functions["serving_default"](frames=tf.constant(frames[:, :4]), seed=tf.constant(seeds))["frames"].numpy()
+    expected = model.generate(frames[:, :4] / np.float32(255), N_FUTURE, N_SAMPLES, seeds)
+    assert abs(answer - levels(expected)).max() <= 1 and expected.numpy().std() > 0.03
+    card = (version / "assets.extra" / "MODEL_CARD.md").read_text()
+    assert "Residual" in card and "| reconstruct | frames uint8 [B, T >= 3, 32, 32, 1]" in card and "true one" not in card
+
+
 def test_the_files_of_a_version(exported):
     files = {p.relative_to(exported.version).as_posix() for p in exported.version.rglob("*") if p.is_file()}
     assert {"saved_model.pb", "variables/variables.index"} <= files
