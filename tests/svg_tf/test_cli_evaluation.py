@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import data_pipelines
 from svg_tf import cli, cli_evaluation, presets, training
 
 TINY = [
@@ -47,6 +48,32 @@ def test_all_figures(run, tmp_path, capsys):
     assert list((run / "logs" / "figures").glob("events*"))
 
 
+def test_figures_that_need_longer_clips_than_there_are_are_skipped(run, tmp_path, capsys, monkeypatch):
+    load = cli_evaluation._load
+
+    def short(experiment, split, frames, *arguments, **own):
+        if frames > 60:
+            raise data_pipelines.ClipsTooShort(f"no clip has the {frames} frames")
+        return load(experiment, split, frames, *arguments, **own)
+
+    monkeypatch.setattr(cli_evaluation, "_load", short)
+    arguments = ["figures", str(run), "--out", str(tmp_path), "--sequences", "2", "--n-samples", "2"]
+    assert cli.main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert "figure 11: skipped, no clip has the 105 frames" in printed and (tmp_path / "figure5.csv").is_file()
+    assert cli.main([*arguments, "--figure", "11"]) == 2
+    assert "no clip has the 105 frames" in capsys.readouterr().err
+
+
+def test_random_windows_reach_the_reader(run, monkeypatch, capsys):
+    def asked(experiment, split, frames, batch_size, seed, **own):
+        raise ValueError(f"{experiment.data.name} {frames} {seed} {own}")
+
+    monkeypatch.setattr(cli_evaluation, "_load", asked)
+    assert cli.main(["evaluate", str(run), "--data", "kth/64_all", "--random-windows", "7", "--data-seed", "42"]) == 2
+    assert "kth/64_all 8 42 {'random_windows': 7}" in capsys.readouterr().err
+
+
 def test_figures_and_frame_rate_of_srvp(tmp_path, capsys):
     flags = ["--model.h-dim", "4", "--model.inference-size", "4", "--model.transition-size", "4", "--model.w-dim", "4"]
     svg = ["--model.g-dim", "--model.rnn-size"]
@@ -81,6 +108,7 @@ def test_figure_5_uses_one_start_and_figure_6_one_motion(run):
     "arguments, message",
     [
         (["evaluate", "RUN", "--n-samples", "-1"], "--n-samples must be at least 0"),
+        (["evaluate", "RUN", "--random-windows", "3"], "--random-windows is for prepared data sets"),
         (["evaluate", "nowhere"], "not a run directory"),
         (["evaluate", "RUN", "--lpips", "absent.npz"], "absent.npz"),
         (["figures", "RUN", "--sequences", "-1"], "--sequences must not be negative"),
