@@ -5,6 +5,8 @@ import re
 
 import numpy as np
 
+from svg_tf import presets
+
 README = pathlib.Path(__file__).resolve().parents[1] / "README.md"
 
 
@@ -20,3 +22,10 @@ def test_the_example_runs_as_written(tmp_path, monkeypatch):
     assert names["sigma"].shape == (4, 29, 10) and float(names["sigma"].numpy().min()) > 0
     assert (tmp_path / "svg.keras").stat().st_size > 1_000_000
     assert list((tmp_path / "logs" / "videos").glob("events*"))
+
+
+def test_records_of_the_human36m_recipe_hold_a_test_window():
+    (segment,) = re.findall(r"--segment-frames (\d+)", README.read_text(encoding="utf-8"))
+    experiment = presets.get("h36m_srvp")
+    span = (experiment.model.n_past + experiment.eval.n_future - 1) * experiment.data.frame_stride + 1
+    assert 300 < span <= int(segment)
