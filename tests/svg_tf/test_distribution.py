@@ -34,6 +34,7 @@ cases = {
     "adam": (TINY, lambda: keras.optimizers.Adam(2e-3, epsilon=1e-8), 10),
     "gradients": (TINY, lambda: keras.optimizers.SGD(1.0, momentum=0.5), 1),  # after one step the momentum is - the gradient
 }
+cases["reversed"] = cases["gradients"]  # the same sums in another order: what float32 rounds
 
 class Steps(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
@@ -44,16 +45,20 @@ class Steps(keras.callbacks.Callback):
 out = {}
 strategy = tf.distribute.MirroredStrategy() if n > 1 else tf.distribute.get_strategy()
 out["replicas"] = strategy.num_replicas_in_sync
-for name, (config, make, count) in list(cases.items())[: 1 if n == 4 else 4]:
+for name, (config, make, count) in list(cases.items())[: {1: 5, 2: 4, 4: 1}[n]]:
     keras.utils.set_random_seed(0)
     with strategy.scope():
         model = families.build(config)
         model.compile(make(), seed=5)
-    data = tf.data.Dataset.from_tensor_slices({"frames": frames})
+    batches = {"frames": frames}
+    if name == "reversed":
+        batches = {"frames": frames[:, ::-1], "row": np.tile(np.arange(8, dtype=np.int32)[::-1], (3, 1))}
+    data = tf.data.Dataset.from_tensor_slices(batches)
     steps = Steps()
     model.fit(data.repeat(), epochs=1, steps_per_epoch=count, verbose=0, shuffle=False, callbacks=[steps])
     weights = {k: np.asarray(v.value).tolist() for k, v in checkpoints.named_variables(model).items()}
-    slots = {v.path: np.asarray(v.value).tolist() for v in model.optimizer.variables if "momentum" in v.path}
+    slots = [v for v in model.optimizer.variables if "momentum" in v.path]
+    slots = {f"{i} {v.path}": np.asarray(v.value).tolist() for i, v in enumerate(slots)}
     evaluated = model.evaluate(data, verbose=0, return_dict=True) if count > 1 else {}
     out[name] = {"steps": steps.seen, "weights": weights, "slots": slots, "evaluated": evaluated}
 
@@ -167,8 +172,13 @@ def test_the_whole_program_on_two_replicas(results):
 def test_gradients_equal(results):
     one, two = results[1]["gradients"], results[2]["gradients"]
     assert len(one["slots"]) > 10
-    worst = differences(one["slots"], two["slots"])
-    assert max(worst.values()) < 1e-6, worst
+    one, two, again = (
+        np.concatenate([np.ravel(g) for g in result["slots"].values()]) for result in (one, two, results[1]["reversed"])
+    )
+    difference, rounding, size = (np.linalg.norm(x) for x in (two - one, again - one, one))
+    # Normalisation of maps of deviation 0.02 amplifies the rounding of float32 sums: 1e-6 is within what their order makes.
+    assert difference < 3 * rounding, (difference / size, rounding / size)
+    assert difference < 5e-6 * size
 
 
 def test_a_batch_that_does_not_divide_is_refused(results):
