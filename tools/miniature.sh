@@ -11,16 +11,16 @@
 #   JOBS=2              runs at a time, each on its share of the cores: models this small do 1.4 times the work in two
 #                       processes on a core each than in one on two cores. With one GPU: JOBS=1
 . "$(dirname "$0")/setup_env.sh" plots
-case ${1:-svg} in # models: NAME=PRESET, labels in the comparison, the run that figures are drawn from
-    svg) models="lp=smmnist_mini fp=smmnist_mini_fp det=smmnist_mini_det" labels="SVG-LP SVG-FP deterministic" ;;
+case ${1:-svg} in # models: NAME=PRESET, labels in the comparison (differences between neighbours), the run that figures are drawn from
+    svg) models="lp=smmnist_mini fp=smmnist_mini_fp det=smmnist_mini_det" labels="SVG-LP SVG-FP deterministic" drawn=lp ;;
     srvp)
-        models="srvp=smmnist_mini_srvp lp=smmnist_mini srvp-mlp=smmnist_mini_srvp_mlp srvp-gru=smmnist_mini_srvp_gru"
-        labels="SRVP SVG-LP SRVP-MLP SRVP-GRU"
+        models="lp=smmnist_mini srvp=smmnist_mini_srvp srvp-gru=smmnist_mini_srvp_gru srvp-mlp=smmnist_mini_srvp_mlp"
+        labels="SVG-LP SRVP SRVP-GRU SRVP-MLP" drawn=srvp
         ;;
     mmnist)
-        models="mmnist-srvp=mmnist_mini_srvp mmnist-lp=mmnist_mini mmnist-det=mmnist_mini_det"
-        models+=" mmnist-srvp-mlp=mmnist_mini_srvp_mlp mmnist-srvp-gru=mmnist_mini_srvp_gru mmnist-srvp-no-z=mmnist_mini_srvp_no_z"
-        labels="SRVP SVG-LP SVG-det SRVP-MLP SRVP-GRU SRVP-without-z"
+        models="mmnist-det=mmnist_mini_det mmnist-lp=mmnist_mini mmnist-srvp=mmnist_mini_srvp"
+        models+=" mmnist-srvp-gru=mmnist_mini_srvp_gru mmnist-srvp-mlp=mmnist_mini_srvp_mlp mmnist-srvp-no-z=mmnist_mini_srvp_no_z"
+        labels="SVG-det SVG-LP SRVP SRVP-GRU SRVP-MLP SRVP-without-z" drawn=mmnist-srvp
         ;;
     *) echo "tools/miniature.sh: the set must be svg, srvp or mmnist, got $1" >&2; exit 2 ;;
 esac
@@ -57,10 +57,10 @@ for seed in $seeds; do
     done
 done
 while [ -n "$(jobs -rp)" ]; do wait -n; done
-first=$out/${models%%=*}-${seeds%% *} baseline=()
+baseline=()
 [ "$set_name" != svg ] || baseline=(--deterministic "$out/det-${seeds%% *}")
 echo "figures"
-$svg_tf figures "$first" "${baseline[@]}" --split "$split" --out "$out/figures-$set_name"
+$svg_tf figures "$out/$drawn-${seeds%% *}" "${baseline[@]}" --split "$split" --out "$out/figures-$set_name"
 entries=() names=($models)
 for label in $labels; do
     entries+=("$label=${runs[${names[${#entries[@]}]%%=*}]}")
