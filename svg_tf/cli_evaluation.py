@@ -55,14 +55,8 @@ class Evaluate:
     """Evaluate a run before its end."""
 
     def run(self):
-        for name, low in (
-            ("n_past", 0),
-            ("n_future", 0),
-            ("n_samples", 0),
-            ("sequences", 0),
-            ("random_windows", 0),
-            ("batch_size", 1),
-        ):
+        for name in ("n_past", "n_future", "n_samples", "sequences", "random_windows", "batch_size"):
+            low = 1 if name == "batch_size" else 0
             if getattr(self, name) < low:
                 raise ValueError(f"--{name.replace('_', '-')} must be at least {low}, got {getattr(self, name)}.")
         from svg_tf import evaluation, training

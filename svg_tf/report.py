@@ -95,8 +95,8 @@ def _negative_elbo(header: dict, scores: dict) -> dict:
     """Of all frames that the model predicts with posterior latents: the objective and, where there are latents, nats per frame.
 
     SVG's objective mse + beta KL (mse a mean over D pixels) is, up to a constant and the factor beta, the negative ELBO of a
-    Gaussian likelihood of variance beta D / 2; with that variance it can be stated in nats. SRVP has a variance
-    of its own, and weighs its KL divergences apart: its bound is given in nats alone.
+    Gaussian likelihood of variance beta D / 2; with that variance it can be stated in nats. SRVP has a variance of its own, and
+    weighs its KL divergences apart: its bound is given in nats alone.
     """
     model, variance = header["model"], header["likelihood_variance"]
     mse, kl = (scores[f"elbo_{name}"].mean(axis=1, dtype=np.float64) for name in ("mse", "kl"))
@@ -166,9 +166,9 @@ def markdown(report: dict) -> str:
                 cells = [with_interval(e, 2 if m == "psnr" else 4) for m, e in zip(metrics, entries, strict=True)]
                 lines.append(f"| {name} | {subset} | " + " | ".join(cells) + " |")
     elbo = report["negative_elbo"]
-    objective = f"objective mse + β KL {with_interval(elbo['objective'], 6)}" if "objective" in elbo else ""
-    parts = [objective, f"mse {with_interval(elbo['mse'], 6)}", f"KL {with_interval(elbo['kl_nats'], 3)} nats"]
-    lines += ["", "Per frame, with posterior latents: " + ", ".join(part for part in parts if part) + "."]
+    parts = [f"objective mse + β KL {with_interval(elbo['objective'], 6)}"] if "objective" in elbo else []
+    parts += [f"mse {with_interval(elbo['mse'], 6)}", f"KL {with_interval(elbo['kl_nats'], 3)} nats"]
+    lines += ["", f"Per frame, with posterior latents: {', '.join(parts)}."]
     if "nats" in elbo:
         lines.append(
             f"Negative ELBO per frame: {with_interval(elbo['nats'], 1)} nats "

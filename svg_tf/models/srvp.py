@@ -115,9 +115,9 @@ class SRVP(VideoPredictor):
     def encode(self, x, seed, norm):
         """x [T, B, H, W, C] -> (h [T, B, h_dim], encodings of the content's frames [k, B, h_dim], skips of one frame each)."""
         steps, batch, c = length(x), tf.shape(x)[1], self.config
+        conditioning = self._conditioning(steps)
         if norm == "running":
-            return self.encode_context(x, self._conditioning(steps), norm)
-        self._conditioning(steps)
+            return self.encode_context(x, conditioning, norm)
         scores = noise.of_sequences(noise.stream(seed, CONTENT), steps, batch, 2)
         chosen = tf.transpose(tf.math.top_k(tf.transpose(scores[..., 0]), c.k).indices)  # [k, B], none twice
         if not c.skips:

@@ -102,7 +102,7 @@ def check_lengths(model_config, n_future, n_samples, limits: Limits) -> None:
 
 
 def version_numbers(path) -> list[int]:
-    """The versions in a model's folder, ascending; empty where there is none."""
+    """The numbers that are taken in a model's folder, ascending; empty where there is none."""
     path = pathlib.Path(path)
     return sorted(int(p.name) for p in path.iterdir() if p.name.isdecimal()) if path.is_dir() else []
 

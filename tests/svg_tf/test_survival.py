@@ -13,10 +13,8 @@ import pytest
 import tensorflow as tf
 
 from svg_tf import callbacks, checkpoints, config, summaries, training
-from svg_tf.checkpoints import named_variables
 from svg_tf.models.svg import SVG
 from tests.svg_tf import tiny_models
-from tests.svg_tf.tiny_models import SRVP_VARIANTS
 
 pytest.importorskip("sklearn")
 TINY = tiny_models.experiment(steps_per_epoch=8, deterministic=True)
@@ -73,7 +71,7 @@ def weights(run_dir, name="step-00000016.npz"):
 
 
 def test_srvp_goes_on_bit_for_bit(tmp_path, monkeypatch):
-    experiment = dataclasses.replace(TINY, model=SRVP_VARIANTS["residual"])
+    experiment = dataclasses.replace(TINY, model=tiny_models.SRVP_VARIANTS["residual"])
     training.train(experiment, tmp_path / "whole", verbose=False)
 
     class Interrupted(callbacks.StopAtNaN):
@@ -86,7 +84,7 @@ def test_srvp_goes_on_bit_for_bit(tmp_path, monkeypatch):
         patch.setattr(callbacks, "StopAtNaN", Interrupted)
         training.train(experiment, tmp_path / "broken", verbose=False)
     training.train(experiment, tmp_path / "broken", verbose=False)
-    whole, broken = (named_variables(training.load_run(tmp_path / name)[0]) for name in ("whole", "broken"))
+    whole, broken = (checkpoints.named_variables(training.load_run(tmp_path / name)[0]) for name in ("whole", "broken"))
     for name, variable in whole.items():
         np.testing.assert_array_equal(broken[name].value, variable.value)
 

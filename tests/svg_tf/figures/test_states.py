@@ -24,21 +24,17 @@ def frames():
     return frames_of(batch=2, steps=STEPS)
 
 
-def rows_of(clip):
-    return dict(clip)
-
-
 def test_rows_of_both_rates_show_the_same_moments(model, frames):
     clips, (slow, fast) = states.frame_rate_clips(model, frames, PAST, 3, seed=4)
     assert slow.shape[2] == FUTURE and fast.shape[2] == 3 * FUTURE
     np.testing.assert_array_equal(fast, model.generate(frames[:, :PAST], FUTURE, 1, 4, frame_rate=3))
     for clip, truth, drawn in zip(clips, frames, slow[:, 0], strict=True):
-        rows = rows_of(clip)
+        rows = dict(clip)
         assert {len(row) for row in rows.values()} == {3 * STEPS}
         np.testing.assert_array_equal(rows["truth, held"][2::3], truth)
         np.testing.assert_array_equal(rows["rate 1, held"][::3][PAST:], drawn)
         np.testing.assert_array_equal(rows["rate 3"][: 3 * PAST], rows["truth, held"][: 3 * PAST])
-    np.testing.assert_array_equal(rows_of(clips[1])["rate 3"][3 * PAST :], fast[1, 0])
+    np.testing.assert_array_equal(dict(clips[1])["rate 3"][3 * PAST :], fast[1, 0])
 
 
 def test_frame_rate_figure_compares_frames_of_equal_times(model, frames, tmp_path):
