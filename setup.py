@@ -34,6 +34,7 @@ setup(
         "pillow>=10",
         "tyro>=0.9",
         "rich>=13",
+        "filelock>=3.16",
     ],
     extras_require=EXTRAS,
     entry_points={
