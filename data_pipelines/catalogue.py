@@ -8,8 +8,12 @@ import re
 
 import tensorflow_datasets as tfds
 
-_NAME = re.compile(r"(?P<name>[a-z][a-z0-9_]*)(?:/(?P<config>[A-Za-z0-9][A-Za-z0-9_.-]*))?(?::(?P<version>\d+\.\d+\.\d+))?")
-_VERSION = re.compile(r"\d+\.\d+\.\d+")
+from data_pipelines import checks, described, files
+
+_NAME = re.compile(
+    r"(?P<name>[a-z][a-z0-9_]*)(?:/(?P<config>[A-Za-z0-9][A-Za-z0-9_.-]*))?(?::(?P<version>[0-9]+\.[0-9]+\.[0-9]+))?"
+)
+_VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,9 +31,14 @@ def default_data_dir() -> str:
     return os.environ.get("TFDS_DATA_DIR") or os.path.join(os.path.expanduser("~"), "tensorflow_datasets")
 
 
+def data_folder(data_dir: str | None = None) -> pathlib.Path:
+    """The folder of prepared data sets. Raises `ValueError` for one that is not of this machine's file system."""
+    return files.local(data_dir or default_data_dir(), "data_dir")
+
+
 def prepared(data_dir: str | None = None) -> list[Prepared]:
     """All whole data sets below `data_dir`, sorted by name and version; half-built ones (other folder names) are not seen."""
-    root = pathlib.Path(data_dir or default_data_dir()).expanduser()
+    root = data_folder(data_dir)
     found = []
     for marker in [*root.glob("*/*/features.json"), *root.glob("*/*/*/features.json")]:
         folder = marker.parent
@@ -61,7 +70,7 @@ def find(name: str, data_dir: str | None = None) -> Prepared:
         and match["version"] in (None, entry.version)
     ]
     names = sorted({entry.name for entry in candidates})
-    where = str(pathlib.Path(data_dir or default_data_dir()).expanduser())
+    where = str(data_folder(data_dir))
     if not names:
         there = ", ".join(sorted({entry.name for entry in everything})) or "none"
         raise ValueError(
@@ -83,9 +92,21 @@ def _default_config(root: str, name: str) -> str | None:
         return None
 
 
-def open_builder(path: str) -> tfds.core.DatasetBuilder:
+def open_builder(path: str | os.PathLike) -> tfds.core.DatasetBuilder:
     """The TFDS builder of a prepared data set. Raises `ValueError` where the folder holds none that can be read."""
+    described.check(pathlib.Path(path))
     try:
         return tfds.builder_from_directory(path)
     except Exception as error:  # TFDS raises whatever its JSON and protobuf parsers raise
         raise ValueError(f"{path} is not a readable TFDS data set ({type(error).__name__}: {error}). Build it again.") from error
+
+
+def shards(builder: tfds.core.DatasetBuilder, split: str) -> list[str]:
+    """The shard files of a split, in order. Raises `ValueError` where one is missing or not in the data set's folder."""
+    paths = [os.fspath(path) for path in builder.info.splits[split].filepaths]
+    for path in paths:
+        inside = os.path.dirname(path) == os.fspath(builder.data_path)
+        checks.require(inside, f"{path} is not in the folder of the data set, {builder.data_path}. Build it again.")
+        there = f"{path} is missing: the data set is incomplete. Build it again, or copy all of its shards."
+        checks.require(os.path.isfile(path), there)
+    return paths

@@ -179,3 +179,19 @@ def simulate(physics: Physics, words) -> States:
         tf.transpose(velocities, [1, 0, 2, 3]),
         tf.transpose(collisions, [1, 0, 2]),
     )
+
+
+def any_since_kept(flags, stride: int):
+    """Flags [T, ...] of the video's frames -> [ceil(T / stride), ...] of each stride-th one; a flag in a frame that is left out
+    counts for the next one that is kept."""
+    flags = tf.pad(flags, [[stride - 1, 0]] + [[0, 0]] * (flags.shape.rank - 1))
+    kept = flags.shape[0] // stride
+    return tf.reduce_any(tf.reshape(flags[: kept * stride], [kept, stride, *flags.shape[1:]]), axis=1)
+
+
+def every(states: States, stride: int) -> States:
+    """Keeps each stride-th frame; a collision in a frame that is left out counts for the next one that is kept."""
+    if stride == 1:
+        return states
+    collisions = any_since_kept(tf.transpose(states.collisions, [1, 0, 2]), stride)
+    return States(states.positions[:, ::stride], states.velocities[:, ::stride], tf.transpose(collisions, [1, 0, 2]))
