@@ -25,8 +25,8 @@ def _read(stream, num_bytes: int, dtype: np.dtype, name: str) -> np.ndarray:
         version = npy.read_magic(stream)
         header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, _, found = header(stream, max_header_size=_MAX_HEADER)
-    except (ValueError, EOFError, SyntaxError, RecursionError) as error:
-        raise ArrayError(f"{name} has no readable header ({error}).") from error
+    except Exception as error:  # NumPy raises whatever Python's parser raises
+        raise ArrayError(f"{name} has no readable header ({type(error).__name__}).") from error
     if found != dtype or len(shape) > 1:
         raise ArrayError(f"{name} must hold {dtype} [N], got {found} {list(shape)}.")
     count = shape[0] if shape else 1

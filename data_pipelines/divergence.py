@@ -6,7 +6,8 @@ import numpy as np
 
 
 def _masses(histogram, edges: np.ndarray) -> np.ndarray:
-    """The histogram's mass between each two edges, spread evenly inside a bucket; infinite ends count in the end buckets."""
+    """The histogram's mass between each two edges, spread evenly inside a bucket. A single value counts with what ends there
+    (the least one with what begins there), infinite ends count in the end buckets."""
     masses = np.zeros(len(edges) - 1)
     for bucket in histogram.buckets:
         low, high = np.clip([bucket.low_value, bucket.high_value], edges[0], edges[-1])
@@ -21,7 +22,9 @@ def _masses(histogram, edges: np.ndarray) -> np.ndarray:
 def _edges(*histograms) -> np.ndarray:
     ends = [end for histogram in histograms for bucket in histogram.buckets for end in (bucket.low_value, bucket.high_value)]
     edges = np.unique([end for end in ends if math.isfinite(end)])
-    return np.append(edges, edges[-1] + 1.0) if len(edges) == 1 else edges
+    if len(edges) == 1:
+        return np.append(edges, edges[-1] + 1.0)
+    return np.array([edges[0], edges.mean(), edges[1]]) if len(edges) == 2 else edges  # two single values are told apart
 
 
 def jensen_shannon(a, b, values_a: int, values_b: int) -> float:

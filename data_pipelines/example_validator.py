@@ -93,11 +93,11 @@ def _check_schema(findings: _Findings, split: statistics_pb2.DatasetFeatureStati
         findings.add(split.name, feature, "new feature", "not in the schema.", reason=Info.SCHEMA_NEW_COLUMN)
     domains = {domain.name: set(domain.value) for domain in schema.string_domain}
     for name, wanted in expected.items():
-        if wanted.lifecycle_stage == schema_pb2.DEPRECATED:
+        if wanted.lifecycle_stage == schema_pb2.DEPRECATED or not split.num_examples:
             continue
         seen = features.get(name)
         if seen is None:
-            if split.num_examples and wanted.presence.min_count > 0:
+            if wanted.presence.min_count > 0:
                 findings.add(split.name, name, "missing feature", "in the schema only.", reason=Info.SCHEMA_MISSING_COLUMN)
         elif _TYPES.get(seen.type) != wanted.type:
             text = f"{_KINDS.get(_TYPES.get(seen.type), 'other')} values; {_KINDS.get(wanted.type, 'other')} expected."

@@ -186,7 +186,8 @@ def any_since_kept(flags, stride: int):
     counts for the next one that is kept."""
     flags = tf.pad(flags, [[stride - 1, 0]] + [[0, 0]] * (flags.shape.rank - 1))
     kept = flags.shape[0] // stride
-    return tf.reduce_any(tf.reshape(flags[: kept * stride], [kept, stride, *flags.shape[1:]]), axis=1)
+    flags = flags[: kept * stride]
+    return tf.reduce_any(tf.reshape(flags, tf.concat([[kept, stride], tf.shape(flags)[1:]], axis=0)), axis=1)
 
 
 def every(states: States, stride: int) -> States:

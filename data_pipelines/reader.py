@@ -87,7 +87,7 @@ class _Windows:
     def __init__(self, request: WindowRequest, features: tfds.features.FeaturesDict, records: _Records, what: str):
         self._request, self._records = request, records
         self._shape = clip_storage.frame_shape(features)
-        stored = [name for name in features if name != clip_storage.STORED]
+        stored = sorted(name for name in features if name != clip_storage.STORED)
         states = [name for name in (*clip_storage.FRAME_STATES, *clip_storage.CLIP_STATES) if name in stored]
         self._names = request.wanted((FRAMES, *stored), states, what)
         self._per_frame = clip_storage.per_frame_names(features)
