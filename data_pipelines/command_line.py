@@ -6,6 +6,7 @@ Standard library only.
 import contextlib
 import importlib.metadata
 import io
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -76,6 +77,7 @@ def run(program: str, command: Callable[[], int | None], errors: tuple[type[Exce
             print(f"{program}: {str(error) or type(error).__name__}", file=sys.stderr)
         except KeyboardInterrupt:
             status = INTERRUPTED
+            logging.disable()  # TensorFlow complains of what an interruption leaves behind
             print(f"{program}: stopped by ctrl-C", file=sys.stderr)
         if sys.stdout is not None and not _flush(program):
             status = status or BAD_INPUT

@@ -59,9 +59,9 @@ def _velocity(words, physics):
     if not physics.moving:
         return tf.cast(philox.integers(words, -speed, speed), tf.float32)
     side = 2 * speed + 1
-    centre = (side * side) // 2
+    center = (side * side) // 2
     pair = philox.integers(words[..., 0], 0, side * side - 2)
-    pair += tf.cast(pair >= centre, tf.int32)
+    pair += tf.cast(pair >= center, tf.int32)
     return tf.cast(tf.stack([pair % side - speed, pair // side - speed], axis=-1), tf.float32)
 
 
