@@ -19,7 +19,7 @@ def describe(entry: catalogue.Prepared) -> list[str]:
     """Readable lines: frames, splits, clips, lengths, size on disk, clips that were skipped, citation and license."""
     builder = catalogue.open_builder(entry.path)
     features = builder.info.features
-    height, width, channels, chunk = clip_storage.frame_shape(features)
+    height, width, channels, chunk = shape = clip_storage.frame_shape(features)
     folder = pathlib.Path(entry.path)
     per_frame = clip_storage.per_frame_names(features)
     others = sorted(name for name in features if name not in (clip_storage.STORED, *per_frame))
@@ -31,7 +31,7 @@ def describe(entry: catalogue.Prepared) -> list[str]:
         f"of each clip: {', '.join(others)}",
     ]
     for split in builder.info.splits:
-        lines.append(f"{split}: {_clips(record_index.load(entry.path, split, catalogue.shards(builder, split)))}")
+        lines.append(f"{split}: {_clips(record_index.load(entry.path, split, catalogue.shards(builder, split), shape))}")
         skipped = folder / f"skipped-{split}.json"
         if skipped.is_file():
             lines.append(f"{split}: some clips of the source were skipped, see {skipped}")

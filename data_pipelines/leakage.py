@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
-from data_pipelines import catalogue, clip_records, identities, record_index
+from data_pipelines import catalogue, clip_records, clip_storage, identities, record_index
 
 MAX_NAMED = 5
 FIELDS = {"content": "identical clip", "source": "source file", "group": "group"}
@@ -27,7 +27,8 @@ class Shared(NamedTuple):
 
 def _clips(builder: tfds.core.DatasetBuilder, split: str, rows: list[int]) -> dict[int, dict[str, str]]:
     """The names of the clips in some rows of a split, as they are stored."""
-    index = record_index.load(os.fspath(builder.data_path), split, catalogue.shards(builder, split))
+    shape = clip_storage.frame_shape(builder.info.features)
+    index = record_index.load(os.fspath(builder.data_path), split, catalogue.shards(builder, split), shape)
     found = {}
     for row in rows:
         record = clip_records.read_at(index.paths[index.shard[row]], int(index.offset[row]), int(index.size[row]))

@@ -142,9 +142,10 @@ def load_records(name: str, request: WindowRequest, options: Options, *, data_di
     entry = catalogue.find(name, data_dir)
     builder = catalogue.open_builder(entry.path)
     split = _existing_split(entry.name, builder, request.split)
-    index = record_index.load(entry.path, split, catalogue.shards(builder, split))
+    features = builder.info.features
+    index = record_index.load(entry.path, split, catalogue.shards(builder, split), clip_storage.frame_shape(features))
     index = _long_enough(index, request.span, f"{entry.name} ({split})")
-    windows = _Windows(request, builder.info.features, _Records(index), entry.name)
+    windows = _Windows(request, features, _Records(index), entry.name)
     order = WindowOrder(len(index), request.seed, request.shuffle, options.windows_per_clip, options.random_windows)
     last_starts = tf.constant(index.num_frames - request.span)
     scope = re.sub(r"[^A-Za-z0-9_.]", "_", f"{entry.name}_{split}")  # an error of a damaged shard shows it

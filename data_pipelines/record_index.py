@@ -8,8 +8,10 @@ where it is absent or does not match them.
 
 import contextlib
 import dataclasses
+import math
 import os
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -78,22 +80,40 @@ def save(index: RecordIndex, directory: str, split: str) -> None:
     arrays.save_together(_file(directory, split), {"version": np.int64(_VERSION), "bytes": sizes, **columns})
 
 
-def load(directory: str, split: str, paths: list[str]) -> RecordIndex:
+def load(directory: str, split: str, paths: list[str], shape: Sequence[int]) -> RecordIndex:
     """The index of a split: the stored one where it matches the shards' sizes, else made again (and stored, if possible).
 
-    Raises `ValueError` for a damaged shard.
+    `shape` is (H, W, C, K) of the chunks. Raises `ValueError` for a damaged shard, and records that cannot have such chunks.
     """
     with contextlib.suppress(ValueError):  # absent or unreadable: derived data, made again below
         stored = arrays.load_together(_file(directory, split), ("version", "bytes", *_COLUMNS))
         sizes = [os.path.getsize(path) for path in paths]
         if stored["version"].tolist() == _VERSION and stored["bytes"].tolist() == sizes:
             index = RecordIndex(tuple(paths), *(stored[name] for name in _COLUMNS))
-            if _fits(index, np.asarray(sizes, np.int64)):
+            if _fits(index, np.asarray(sizes, np.int64)) and not _misfits(index, shape):
                 return index
     index = build(paths)
+    if misfits := _misfits(index, shape):
+        raise ValueError(f"{directory}, split {split!r}: {misfits}. Build the data set again.")
     with contextlib.suppress(OSError):  # a read-only folder: the index then lives in memory only
         save(index, directory, split)
     return index
+
+
+def _misfits(index: RecordIndex, shape: Sequence[int]) -> str:
+    """What the records have that chunks of this shape cannot have; empty: nothing."""
+    if not len(index):
+        return ""
+    chunk_frames, size = shape[-1], math.prod(shape)
+    chunks = np.diff(np.append(index.first_chunk, len(index.chunk_offset)))
+    wrong = (index.num_frames > chunks * chunk_frames) | (index.num_frames <= (chunks - 1) * chunk_frames)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        return f"a record claims {index.num_frames[row]} frames, but has {chunks[row]} chunks of {chunk_frames}"
+    longest = size + size // 100 + 64  # zlib does not make data longer by more
+    if index.chunk_size.max() > longest:
+        return f"a chunk has {index.chunk_size.max()} bytes; at most {longest} were expected"
+    return ""
 
 
 def _fits(index: RecordIndex, sizes: np.ndarray) -> bool:
