@@ -11,9 +11,9 @@ Both are tensorflow_metadata `Schema`s, inferred from the statistics of *all* sp
 An existing schema is kept, because it may have been edited, unless told otherwise.
 """
 
+import math
 from typing import NamedTuple
 
-import tensorflow as tf
 import tensorflow_datasets as tfds
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
@@ -85,15 +85,14 @@ def _common(feature):
 
 
 def _set_size(feature, seen, features) -> None:
-    """A shape where all clips have it, else the least number of values."""
+    """A shape where it is the same for clips of any length, else the least number of values."""
     low = min(_common(entry).min_num_values for entry in seen)
     high = max(_common(entry).max_num_values for entry in seen)
-    known = getattr(features[feature.name], "shape", None) if feature.name in features else None
-    if feature.name == clip_storage.STORED or low != high or feature.presence.min_fraction < 1 or low == 0:
+    shape = features[feature.name].shape if feature.name in features else (low,)
+    if None in shape or low != high or not low or feature.presence.min_fraction < 1:
         feature.value_count.min = 1 if feature.name == clip_storage.STORED else low
         return
-    shape = known if known and None not in known and tf.TensorShape(known).num_elements() == low else (low,)
-    for size in shape:
+    for size in shape if math.prod(shape) == low and shape else (low,):
         feature.shape.dim.add(size=size)
 
 

@@ -81,15 +81,15 @@ def test_another_version_against_the_first_ones_schema(tmp_path, clean):
     assert "new feature: train: pixels/channel_1" in found
     assert "value too small: train: num_frames: 3 is below the least allowed value, 8" in found
     assert "value too small: train: length: 3" in found
-    assert "wrong shape: train: actions: 6 to 16 values a clip; the shape has 16" in found
+    assert "too few values: train: actions: 6 values in a clip; at least 16 expected" in found
     assert "too many clips: train: black_share: 50.0% of the clips; at most 1.0%" in found
     records, measured = ({feature.name: feature for feature in schema.feature} for schema in schemas)
     schemas.records.string_domain[0].value[:] = ["label1"]
     schemas.records.feature.add(name="caption", type=schema_pb2.BYTES).presence.min_count = 1
     records["label"].presence.min_count = 9
     records["digit_ids"].ClearField("shape")
-    records["digit_ids"].value_count.min, records["digit_ids"].value_count.max = 3, 0
-    records["first_frame"].ClearField("shape")
+    records["digit_ids"].value_count.min = 3
+    records["first_frame"].shape.dim[0].size = 2
     records["frame_chunks"].value_count.max = 1
     records["group"].lifecycle_stage, records["group"].type = schema_pb2.DEPRECATED, schema_pb2.INT
     measured["brightness"].type = schema_pb2.INT
@@ -99,6 +99,7 @@ def test_another_version_against_the_first_ones_schema(tmp_path, clean):
     assert "missing feature: train: caption" in found and ": group:" not in found
     assert "missing in clips: train: label: in 2 of 2 clips" in found
     assert "too few values: train: digit_ids: 2 values in a clip; at least 3" in found
+    assert "wrong shape: train: first_frame: 1 to 1 values a clip; the shape has 2" in found
     assert "too many values: train: frame_chunks: 2 values in a clip; at most 1" in found
     assert "wrong type: train: brightness: float values; integer expected" in found
     assert "too few clips: train: 2 clips; at least 3 expected" in found
