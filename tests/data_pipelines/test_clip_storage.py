@@ -95,6 +95,10 @@ def test_inflating_takes_no_more_than_the_frames():
     example = clip_storage.encode_clip(frames, clip_id="a", source="s", group="g")
     streams = stored_chunks(example, clip_storage.clip_features(4, 6, 3))
     np.testing.assert_array_equal(clip_storage.inflate_chunks(streams, (4, 6, 3, 6))[:9], frames)
-    for chunk, message in ((zlib.compress(bytes(10**8)), "more than 432"), (b"nonsense", "damaged"), (zlib.compress(b"x"), "got 1")):
+    for chunk, message in (
+        (zlib.compress(bytes(10**8)), "more than 432"),
+        (b"nonsense", "damaged"),
+        (zlib.compress(b"x"), "got 1"),
+    ):
         with pytest.raises(ValueError, match=message):
             clip_storage.inflate_chunks([chunk], (4, 6, 3, 6))
