@@ -12,9 +12,9 @@ import os
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 _LAZY = {
-    "SVG": "svg_tf.models.svg",
-    "SRVP": "svg_tf.models.srvp",
-    "VideoPredictor": "svg_tf.models.base",
+    "SVG": "svg_tf.families.svg.model",
+    "SRVP": "svg_tf.families.srvp.model",
+    "VideoPredictor": "svg_tf.families.base",
     "export": "svg_tf.serving.export",
 }
 _MODULES = ("callbacks", "config", "evaluation", "figures", "metrics", "presets", "training", "visualization")

@@ -12,8 +12,9 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from svg_tf import callbacks, config, presets, training, visualization
-from svg_tf.metrics import frame, video
+from svg_tf import config, presets, training, visualization
+from svg_tf.evaluation.metrics import frame, video
+from svg_tf.training import callbacks
 
 PRESET = presets.get("smmnist_mini")
 DEFAULT = dataclasses.replace(

@@ -77,7 +77,8 @@ def child(run_dir: str, config_file: str, pipe: int) -> None:
     say("import")
     import keras
 
-    from svg_tf import callbacks, checkpoints, config, summaries, training
+    from svg_tf import config, summaries, training
+    from svg_tf.training import callbacks, checkpoints
 
     class Scalars(callbacks.Scalars):
         def __init__(self, *args, **kwargs):
@@ -162,7 +163,7 @@ def live(run_dir, config_file, errors, after_launch=math.inf, at_step=math.inf, 
 
 
 def last_step(run_dir: pathlib.Path) -> int:
-    from svg_tf import checkpoints
+    from svg_tf.training import checkpoints
 
     kept = checkpoints.existing(run_dir / "checkpoints")
     return kept[-1][0] if kept else 0

@@ -8,7 +8,7 @@ Video Prediction", ICML 2020.
 
 from svg_tf.config.experiment import DataConfig, EvalConfig, ExperimentConfig, MovingMNISTConfig, TrainConfig
 from svg_tf.config.models import FAMILIES, Model, SRVPConfig, SVGConfig
-from svg_tf.config.serialisation import differences, from_dict, from_json, to_dict, to_json
+from svg_tf.config.serialization import differences, from_dict, from_json, to_dict, to_json
 
 __all__ = [
     "FAMILIES",

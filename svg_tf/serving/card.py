@@ -2,7 +2,8 @@
 
 import datetime
 
-from svg_tf import report, versions
+from svg_tf import versions
+from svg_tf.evaluation import report
 
 
 def text(name: str, model, facts, served: dict) -> str:

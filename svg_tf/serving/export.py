@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from svg_tf import config, versions
 from svg_tf.config import ExperimentConfig
-from svg_tf.models.base import VideoPredictor
+from svg_tf.families.base import VideoPredictor
 from svg_tf.serving import card, remote, signatures, warmup
 from svg_tf.serving.limits import Limits, check_name
 from svg_tf.visualization import write_atomically

@@ -6,10 +6,10 @@ import pytest
 import tensorflow as tf
 
 from svg_tf import noise
-from svg_tf.checkpoints import named_variables
-from svg_tf.models.functions import Functions
-from svg_tf.models.srvp import SRVP
-from svg_tf.models.svg import SVG
+from svg_tf.families.compiled import Functions
+from svg_tf.families.srvp.model import SRVP
+from svg_tf.families.svg.model import SVG
+from svg_tf.training.checkpoints import named_variables
 from tests.svg_tf.tiny_models import SRVP_VARIANTS, SVG_VARIANTS, TINY, TINY_SRVP, VARIANTS, frames_of, made
 
 FAMILIES = {"svg": TINY, "srvp": SRVP_VARIANTS["residual"]}
@@ -71,9 +71,9 @@ def test_a_sample_depends_on_its_frames_seed_and_number_alone(model):
 def test_more_rows_than_one_call_carries_give_the_same_samples(model, monkeypatch):
     x = frames_of()[:, :2]
     whole = model.generate(x, 3, n_samples=3, seed=4)
-    monkeypatch.setattr("svg_tf.models.functions.ROWS_AT_ONCE", 2)
+    monkeypatch.setattr("svg_tf.families.compiled.ROWS_AT_ONCE", 2)
     if isinstance(model, SRVP):  # frames in parts that do not divide them, traced anew
-        monkeypatch.setattr("svg_tf.models.srvp_sampling.FRAMES_AT_ONCE", 4)
+        monkeypatch.setattr("svg_tf.families.srvp.sampling.FRAMES_AT_ONCE", 4)
         monkeypatch.setattr(model, "_functions", Functions(model))
     np.testing.assert_allclose(model.generate(x, 3, n_samples=3, seed=4), whole, atol=1e-5)
 

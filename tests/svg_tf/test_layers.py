@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from svg_tf.config import SVGConfig
+from svg_tf.families.shapes import hold_last
+from svg_tf.families.svg.model import SVG
 from svg_tf.layers import backbones
 from svg_tf.layers.convolution import BatchNorm
 from svg_tf.layers.recurrent import LSTM, GaussianLSTM
-from svg_tf.models.shapes import hold_last
-from svg_tf.models.svg import SVG
 
 BN = 2  # trainable parameters a channel: gamma and beta
 

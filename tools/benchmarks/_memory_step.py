@@ -11,7 +11,8 @@ import sys
 
 import tensorflow as tf
 
-from svg_tf import memory, presets, training
+from svg_tf import presets, training
+from svg_tf.families.svg import memory
 
 
 def resident(field: str) -> int:

@@ -1,7 +1,7 @@
 """Memory of training steps against the activations that the backward pass must keep, with and without recomputation.
 
 Above the line: resident size at its peak minus that of the built model with its optimizer slots (Linux). Below it: the sum
-of the activations kept without recomputation, as `svg_tf.memory` derives and lists them. Each case runs in a process of its own.
+of the activations kept without recomputation, as `svg_tf.families.svg.memory` derives and lists them. Each case runs in a process of its own.
 """
 
 import argparse

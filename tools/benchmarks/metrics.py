@@ -23,7 +23,7 @@ def measure(size: int, channels: int, frames: int, repeats: int) -> list[dict]:
     """SSIM + PSNR of pairs of random frames, from TensorFlow tensors to NumPy values, both protocols."""
     import tensorflow as tf
 
-    from svg_tf.metrics import psnr, ssim
+    from svg_tf.evaluation.metrics import psnr, ssim
 
     random = np.random.default_rng(0)
     x, x_hat = (tf.constant(random.random((frames, size, size, channels)), tf.float32) for _ in range(2))

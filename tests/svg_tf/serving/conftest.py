@@ -7,9 +7,10 @@ import keras
 import numpy as np
 import pytest
 
-from svg_tf import checkpoints, presets, training
+from svg_tf import presets, training
 from svg_tf.config import SVGConfig
 from svg_tf.serving.limits import Limits
+from svg_tf.training import checkpoints
 
 NAME = "tiny"
 CONFIG = SVGConfig(image_size=32, width=2, g_dim=6, z_dim=3, rnn_size=5, n_past=2)

@@ -12,7 +12,7 @@ from conftest import CONFIG, LIMITS, N_FUTURE, N_SAMPLES, NAME, randomise
 import svg_tf
 from svg_tf import config
 from svg_tf.config import ExperimentConfig
-from svg_tf.models.svg import SVG
+from svg_tf.families.svg.model import SVG
 from svg_tf.serving import client, export, signatures, warmup
 from svg_tf.serving.limits import Limits
 from tests.svg_tf.tiny_models import SRVP_VARIANTS, made

@@ -1,0 +1,149 @@
+"""Several evaluations side by side: one table, Fig. 7/8-style curves, and paired differences; runs of several seeds pooled."""
+
+import json
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from svg_tf import visualization
+from svg_tf.evaluation import plots, report
+from svg_tf.evaluation.metrics import video
+
+Folder = str | os.PathLike
+
+
+def find(directory) -> pathlib.Path:
+    """The evaluation of a run: the folder itself, or its subfolder "evaluation". Raises `ValueError` where there is none."""
+    directory = pathlib.Path(directory)
+    for candidate in (directory, directory / "evaluation"):
+        if (candidate / "report.json").is_file():
+            return candidate
+    raise ValueError(f"{directory} holds no finished evaluation (no report.json there or in its subfolder evaluation).")
+
+
+def compare(evaluations: Mapping[str, Folder | Sequence[Folder]], out_dir) -> dict:
+    """Compares evaluations of the same sequences under the same protocol.
+
+    Args:
+      evaluations: label -> folder of an evaluation, or of a run that holds one, in the order of the table; or several folders,
+        of runs that differ in their seed: each sequence's scores are then averaged over them. Differences are taken between
+        neighbours (first minus second, ...), sequence by sequence.
+      out_dir: gets comparison.json, comparison.md, comparison.png.
+
+    Returns the comparison as a dict. Raises `ValueError`, before anything is written, for fewer than two labels and for
+    evaluations of different data, protocol, or numbers of context and predicted frames.
+    """
+    if len(evaluations) < 2:
+        raise ValueError(f"compare needs at least two evaluations, got {list(evaluations)}.")
+    report.require_matplotlib()
+    groups = {label: [report.read(find(folder)) for folder in _folders(entry)] for label, entry in evaluations.items()}
+    first_label, ((first, _), *_) = next(iter(groups.items()))
+    for label, other in ((label, r) for label, group in groups.items() for r, _ in group):
+        for what, a, b in [("the data (SHA-256)", first["data_sha256"], other["data_sha256"])] + [
+            (f"option {name}", first["options"][name], other["options"][name]) for name in ("n_past", "n_future", "protocol")
+        ]:
+            if a != b:
+                raise ValueError(f"Evaluations cannot be compared: {what} is {a!r} for {first_label!r} and {b!r} for {label!r}.")
+    metrics = [m for m in first["results"] if all(m in r["results"] for group in groups.values() for r, _ in group)]
+    n_past, labels = first["options"]["n_past"], list(groups)
+    pooled = {
+        label: {m: np.mean([scores[f"best_{m}"] for _, scores in group], axis=0, dtype=np.float64) for m in metrics}
+        for label, group in groups.items()
+    }
+    rows = {label: {m: report.statistics(values, n_past) for m, values in pooled[label].items()} for label in labels}
+    for label, row in rows.items():
+        for m in metrics:
+            row[m]["runs"] = [r["results"][m]["best"]["all"]["mean"] for r, _ in groups[label]]
+    baselines = {
+        "copy of the last frame (moving only)": _row(first, "copy_last", "moving", metrics),
+        "blank frame": _row(first, "blank", "all", metrics),
+    }
+    every = [r for group in groups.values() for r, _ in group]
+    comparison = {
+        "options": {name: first["options"][name] for name in ("n_past", "n_future", "protocol")},
+        "samples": {label: group[0][0]["drawn_samples"] for label, group in groups.items()},
+        "runs": {label: len(group) for label, group in groups.items()},
+        "evaluation_seeds": {label: [r["options"]["seed"] for r, _ in group] for label, group in groups.items()},
+        "weights_sha256": {label: [r["weights_sha256"] for r, _ in group] for label, group in groups.items()},
+        "data_sha256": first["data_sha256"],
+        "n_sequences": first["n_sequences"],
+        "rows": rows | {name: row for name, row in baselines.items() if row},
+        "paired_differences": [
+            {"of": a, "minus": b}
+            | {m: _paired(pooled[a][m] - pooled[b][m], _runs(rows[a][m], rows[b][m]), n_past) for m in metrics}
+            for a, b in zip(labels, labels[1:], strict=False)
+        ],
+        "versions": first["versions"],
+    }
+    out_dir = pathlib.Path(out_dir)
+    panels = []
+    for metric in metrics:
+        lines = [(label, row[metric]["per_step"]) for label, row in comparison["rows"].items()]
+        panels.append((report.title(metric, first), lines))
+    horizons = {r["horizon"] for r in every}
+    plots.curves(out_dir / "comparison.png", panels, n_past, horizons.pop() if len(horizons) == 1 else 0)
+    visualization.write_atomically(out_dir / "comparison.md", markdown(comparison, metrics, first).encode())
+    text = json.dumps(comparison, indent=1, allow_nan=False) + "\n"
+    visualization.write_atomically(out_dir / "comparison.json", text.encode())
+    return comparison
+
+
+def _folders(entry) -> list:
+    folders = [entry] if isinstance(entry, str | os.PathLike) else list(entry)
+    if not folders:
+        raise ValueError("A label of compare needs at least one evaluation.")
+    return folders
+
+
+def _row(result: dict, row: str, subset: str, metrics) -> dict:
+    entries = {m: result["results"][m].get(row, {}).get(subset) for m in metrics}
+    return {m: entry for m, entry in entries.items() if entry}
+
+
+def _runs(a: dict, b: dict) -> list[float]:
+    """Differences of runs of the same rank in their groups, where the groups are equally large."""
+    return [x - y for x, y in zip(a["runs"], b["runs"], strict=True)] if len(a["runs"]) == len(b["runs"]) else []
+
+
+def _paired(difference: np.ndarray, runs: list[float], n_past: int) -> dict:
+    """difference [N, T] of scores, over sequences: overall, in the late half of the predicted steps, per step."""
+    steps = difference.shape[1]
+    result = report.statistics(difference, n_past) | {"runs": runs}
+    mean, half = video.mean_interval(difference[:, steps // 2 :].mean(axis=1))
+    result["late_half"] = {"from_t": n_past + steps // 2, "mean": float(mean), "half_width": report.number(half)}
+    return result
+
+
+def markdown(comparison: dict, metrics, first: dict) -> str:
+    o = comparison["options"]
+    digits = {m: 2 if m == "psnr" else 4 for m in metrics}
+    lines = [
+        "# Comparison",
+        "",
+        f"{comparison['n_sequences']} sequences, {o['n_past']} context frames, {o['n_future']} predicted, SSIM protocol "
+        f"`{o['protocol']}`. Best of S per sequence and metric; means over sequences ± 95 % confidence"
+        + ("; in brackets the single runs, which differ in their seed." if max(comparison["runs"].values()) > 1 else "."),
+        "",
+        "| | S | " + " | ".join(report.title(m, first) for m in metrics) + " |",
+        "|---" * (len(metrics) + 2) + "|",
+    ]
+    for label, row in comparison["rows"].items():
+        cells = [_cell(row.get(m), digits[m]) for m in metrics]
+        lines.append(f"| {label} | {comparison['samples'].get(label, '')} | " + " | ".join(cells) + " |")
+    lines += ["", "Paired differences (sequence by sequence), overall and in the late half of the predicted steps:", ""]
+    lines += ["| | steps | " + " | ".join(report.title(m, first) for m in metrics) + " |", "|---" * (len(metrics) + 2) + "|"]
+    for pair in comparison["paired_differences"]:
+        name = f"{pair['of']} − {pair['minus']}"
+        for steps, entries in (("all", [pair[m] for m in metrics]), ("late", [pair[m]["late_half"] for m in metrics])):
+            cells = [_cell(e, digits[m], signed=True) for m, e in zip(metrics, entries, strict=True)]
+            lines.append(f"| {name} | {steps} | " + " | ".join(cells) + " |")
+    return "\n".join([*lines, "", "![Curves](comparison.png)", ""])
+
+
+def _cell(entry: dict | None, digits: int, signed: bool = False) -> str:
+    text = report.with_interval(entry, digits, signed)
+    runs = (entry or {}).get("runs", [])
+    form = f"{'+' if signed else ''}.{digits}f"
+    return f"{text} ({', '.join(format(r, form) for r in runs)})" if len(runs) > 1 else text

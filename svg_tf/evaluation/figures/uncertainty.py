@@ -1,0 +1,113 @@
+"""Fig. 6: sigma_psi of the learned prior over time, against true collisions."""
+
+import pathlib
+
+import numpy as np
+
+from svg_tf.evaluation import plots, report
+from svg_tf.evaluation.figures import common
+
+
+def visible_collisions(collisions, variant: str = "reference") -> np.ndarray:
+    """Where a new velocity first shows: bool [N, T, D] of collision flags -> bool [N, T, D].
+
+    reference: a digit is clamped in frame t, which was predictable; its new velocity shows in frame t + 1.
+    srvp: the collision already shows in its own frame.
+    """
+    collisions = np.asarray(collisions)
+    if collisions.ndim != 3 or collisions.dtype != bool:
+        raise ValueError(f"collisions must be bool [N, T, D], got {collisions.dtype} of shape {collisions.shape}.")
+    if variant not in ("reference", "srvp"):
+        raise ValueError(f"variant must be 'reference' or 'srvp', got {variant!r}.")
+    if variant == "srvp":
+        return collisions
+    return np.concatenate([np.zeros_like(collisions[:, :1]), collisions[:, :-1]], axis=1)
+
+
+def roc_auc(scores, labels) -> float:
+    """Area under the ROC curve: the probability that a positive scores above a negative, ties counting half.
+
+    scores: float [M]; labels: bool [M]. Raises `ValueError` unless both classes occur.
+    """
+    scores, labels = np.asarray(scores, np.float64).ravel(), np.asarray(labels, bool).ravel()
+    positives = int(labels.sum())
+    negatives = labels.size - positives
+    if scores.shape != labels.shape or not positives or not negatives:
+        raise ValueError(f"The ROC curve needs positives and negatives, got {positives} and {negatives} (scores {scores.shape}).")
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]  # mean rank of ties, from 1
+    return float((ranks[labels].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def uncertainty_figure(model, frames, new_velocity, out_dir, *, first_step: int | None = None, name: str = "figure6") -> dict:
+    """Writes {name}.png, {name}.csv (t, mean, sd, collisions) and {name}.json (AUC of sigma_psi as a collision detector).
+
+    Args:
+      model: a `VideoPredictor` with a learned prior.
+      frames: float [N, T, H, W, C], fed as true frames.
+      new_velocity: bool [N, T, D], where digit d's new velocity first shows (see `visible_collisions`). Where it is the same in
+        all sequences (synchronised trajectories, as in the paper) the curve is mean ± sd over sequences; else sequence 0.
+      first_step: AUC counts t >= first_step; None: the model's n_past. Before the prior has seen a few frames it does not know
+        the velocity, and its sigma is large for another reason.
+
+    Returns {"files", "auc" over all sequences and steps, "auc_of_mean" (None unless synchronised), ...}.
+    """
+    if not model.config.learned_prior:
+        raise ValueError(f"Fig. 6 shows the learned prior; this model has none: {model.config.summary}.")
+    frames = common.check_frames(model, frames, 3)
+    new_velocity = np.asarray(new_velocity)
+    n, total = frames.shape[:2]
+    if new_velocity.dtype != bool or new_velocity.ndim != 3 or new_velocity.shape[:2] != (n, total):
+        raise ValueError(f"new_velocity must be bool [{n}, {total}, D], got {new_velocity.dtype} of shape {new_velocity.shape}.")
+    first = model.config.n_past if first_step is None else first_step
+    if not 1 <= first < total:
+        raise ValueError(f"first_step must be in [1, {total}), got {first}.")
+    labels = new_velocity.any(axis=2)[:, 1:]  # aligned with sigma: t = 1 ... T-1
+    counted = np.arange(1, total) >= first
+    positives = int(labels[:, counted].sum())
+    if positives in (0, labels[:, counted].size):
+        raise ValueError(f"From t = {first} on, frames with and without a new velocity must occur; {positives} frames have one.")
+    report.require_matplotlib()
+    parts = [
+        np.asarray(model.prior_scale(frames[i : i + common.SEQUENCES_AT_ONCE])) for i in range(0, n, common.SEQUENCES_AT_ONCE)
+    ]
+    sigma = np.concatenate(parts).astype(np.float64).mean(axis=2)  # [N, T-1], mean over z
+    synchronised = bool((new_velocity == new_velocity[:1]).all())
+    mean, sd = (sigma.mean(axis=0), sigma.std(axis=0)) if synchronised else (sigma[0], np.zeros(total - 1))
+    result = {
+        "n_sequences": n,
+        "n_frames": total,
+        "first_step": first,
+        "synchronised": synchronised,
+        "auc": roc_auc(sigma[:, counted], labels[:, counted]),
+        "auc_of_mean": roc_auc(mean[counted], labels[0, counted]) if synchronised else None,
+        "n_new_velocity": positives,
+        "n_counted": int(labels[:, counted].size),
+        "mean_sigma_at_new_velocity": float(sigma[:, counted][labels[:, counted]].mean()),
+        "mean_sigma_elsewhere": float(sigma[:, counted][~labels[:, counted]].mean()),
+    }
+    out_dir = pathlib.Path(out_dir)
+    columns = ("t", "sigma_mean", "sigma_sd", *(f"new_velocity_digit_{d + 1}" for d in range(new_velocity.shape[2])))
+    rows = [(t, mean[t - 1], sd[t - 1], *new_velocity[0, t].astype(int).tolist()) for t in range(1, total)]
+    common.write_csv(out_dir / f"{name}.csv", columns, rows)
+    common.write_json(out_dir / f"{name}.json", result)
+    return result | {"files": {name: _plot(out_dir / f"{name}.png", mean, sd, new_velocity[0], result)}}
+
+
+def _plot(path, mean, sd, new_velocity, result):
+    fig, axes = plots.figure(1, 1, 10, 3)
+    ax, t = axes[0, 0], np.arange(1, len(mean) + 1)
+    ax.plot(t, mean, color=plots.COLOURS[4], label="mean ± sd over sequences" if result["synchronised"] else "sequence 0")
+    ax.fill_between(t, mean - sd, mean + sd, color=plots.COLOURS[4], alpha=0.2, linewidth=0)
+    for d in range(new_velocity.shape[1]):
+        for i, step in enumerate(np.flatnonzero(new_velocity[:, d])):
+            label = f"new velocity of digit {d + 1}" if i == 0 else None
+            ax.axvline(step, color=plots.COLOURS[d % 4], linestyle=plots.STYLES[1 + d % 3], linewidth=1.3, label=label)
+    ax.set_xlabel("time step")
+    ax.set_ylabel("σ of the prior, mean over z")
+    ax.set_title(
+        f"Area under the ROC curve {result['auc']:.3f} ({result['n_sequences']} sequences, t ≥ {result['first_step']})",
+        fontsize=10,
+    )
+    ax.legend(fontsize=8, loc="upper right")
+    return plots.save(fig, path)

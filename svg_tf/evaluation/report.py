@@ -1,0 +1,204 @@
+"""Scores to reports: numbers with their confidence intervals, tables, curves, and the comparison of several runs."""
+
+import json
+import pathlib
+import zipfile
+
+import numpy as np
+
+from svg_tf import versions, visualization
+from svg_tf.evaluation import plots
+from svg_tf.evaluation.metrics import video
+from svg_tf.evaluation.metrics.perceptual import FVD
+
+FORMAT = 1
+TITLES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "mse": "MSE", "lpips": "LPIPS"}
+ROWS = {"best": "best of S", "mean": "mean over samples", "copy_last": "copy of the last frame", "blank": "blank frame"}
+
+
+def require_matplotlib() -> None:
+    """Raises `ValueError` where matplotlib, an optional package, is missing."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise ValueError('Reports and figures need matplotlib: pip install "svg_tf[plots]".') from None
+
+
+def summarise(header: dict, scores: dict, higher_is_better: dict[str, bool]) -> tuple[dict[str, np.ndarray], dict]:
+    """Best of S, means and intervals.
+
+    scores: model_* [N, S, T], copy_last_* and blank_* [N, T], moving [N], elbo_* [N, steps], ... as evaluation keeps them.
+    Returns (arrays for scores.npz: per sequence and step, row_metric [N, T]; the report).
+    """
+    options, moving = header["options"], scores["moving"].astype(bool)
+    metrics = [name for name in higher_is_better if f"model_{name}" in scores]
+    kept = {"moving": moving}
+    for name in metrics:
+        kept[f"best_{name}"], _ = video.best_of(scores[f"model_{name}"], higher_is_better[name])
+        kept[f"mean_{name}"] = scores[f"model_{name}"].mean(axis=1)
+        kept |= {f"{row}_{name}": scores[f"{row}_{name}"] for row in ("copy_last", "blank")}
+    subsets = {"all": np.ones_like(moving), "moving": moving}
+    results = {name: {} for name in metrics}
+    for name in metrics:
+        for row in ROWS:
+            # A copy of the last frame is perfect where nothing moves: its row exists for moving sequences only.
+            for subset in ("moving",) if row == "copy_last" else tuple(subsets):
+                values = kept[f"{row}_{name}"][subsets[subset]]
+                if len(values):
+                    results[name].setdefault(row, {})[subset] = statistics(values, options["n_past"])
+    report = {
+        "format": FORMAT,
+        **header,
+        "versions": versions.installed(),
+        "data_sha256": scores["data_sha256"],
+        "n_sequences": len(moving),
+        "n_moving": int(moving.sum()),
+        "higher_is_better": {name: higher_is_better[name] for name in metrics},
+        "results": results,
+        "negative_elbo": _negative_elbo(header, scores),
+    }
+    if "diversity" in scores:
+        mean, half = video.mean_interval(scores["diversity"])
+        report["diversity"] = {"mean": float(mean), "half_width": number(half), "n": len(moving), "unit": "RMS pixel difference"}
+    if "fvd_real" in scores and len(moving) > 1:
+        report["fvd"] = {
+            "value": FVD.distance(scores["fvd_real"], scores["fvd_model"]),
+            "n": len(moving),
+            "frames": options["n_past"] + options["n_future"],
+            "context_included": True,
+            "biased": len(moving) < FVD.dimensions,
+        }
+    return kept, report
+
+
+def number(value) -> float | None:
+    """A float, or None (null in JSON) where it is unknown."""
+    return float(value) if np.isfinite(value) else None
+
+
+def statistics(values: np.ndarray, n_past: int) -> dict:
+    """values: [n, T] -> overall (over sequence means) and per step: mean, 95 % half-width, n."""
+    mean, half = video.mean_interval(values.mean(axis=1, dtype=np.float64))
+    step_mean, step_half = video.mean_interval(values)
+    return {
+        "n": len(values),
+        "mean": float(mean),
+        "half_width": number(half),
+        "per_step": {
+            "t": list(range(n_past, n_past + values.shape[1])),
+            "mean": [float(v) for v in step_mean],
+            "half_width": [number(v) for v in step_half],
+        },
+    }
+
+
+def _negative_elbo(header: dict, scores: dict) -> dict:
+    """Of all frames that the model predicts with posterior latents: the objective and, where there are latents, nats per frame.
+
+    SVG's objective mse + beta KL (mse a mean over D pixels) is, up to a constant and the factor beta, the negative ELBO of a
+    Gaussian likelihood of variance beta D / 2; with that variance it can be stated in nats. SRVP has a variance of its own, and
+    weighs its KL divergences apart: its bound is given in nats alone.
+    """
+    model, variance = header["model"], header["likelihood_variance"]
+    mse, kl = (scores[f"elbo_{name}"].mean(axis=1, dtype=np.float64) for name in ("mse", "kl"))
+    values, result = {"mse": mse, "kl_nats": kl}, {}
+    if header["kl_weight"] is not None:
+        values["objective"] = mse + header["kl_weight"] * kl
+    if variance is not None:
+        d = model["image_size"] ** 2 * model["channels"]
+        values["nats"] = d / 2 * np.log(2 * np.pi * variance) + d * mse / (2 * variance) + kl
+        result["likelihood_variance"] = variance
+    for name, value in values.items():
+        mean, half = video.mean_interval(value)
+        result[name] = {"mean": float(mean), "half_width": number(half), "n": len(value)}
+    return result
+
+
+def write(report: dict, out_dir) -> None:
+    """curves.png, report.md and, last (its presence says that the evaluation is complete), report.json."""
+    out_dir = pathlib.Path(out_dir)
+    past, horizon = report["options"]["n_past"], report["horizon"]
+    panels = []
+    for metric, rows in report["results"].items():
+        curves = [
+            (ROWS[row].replace("S", str(report["drawn_samples"])), (subsets.get("all") or subsets["moving"])["per_step"])
+            for row, subsets in rows.items()
+        ]
+        panels.append((title(metric, report), curves))
+    plots.curves(out_dir / "curves.png", panels, past, horizon)
+    visualization.write_atomically(out_dir / "report.md", markdown(report).encode())
+    visualization.write_atomically(out_dir / "report.json", (json.dumps(report, indent=1, allow_nan=False) + "\n").encode())
+
+
+def title(metric: str, report: dict) -> str:
+    """A metric's heading; SSIM's names the protocol."""
+    return f"SSIM ({report['options']['protocol']})" if metric == "ssim" else TITLES[metric]
+
+
+def with_interval(entry: dict | None, digits: int, signed: bool = False) -> str:
+    """`mean ± half-width` as text; empty for None."""
+    if entry is None:
+        return ""
+    half = "n/a" if entry["half_width"] is None else f"{entry['half_width']:.{digits}f}"
+    return f"{entry['mean']:{'+' if signed else ''}.{digits}f} ± {half}"
+
+
+def markdown(report: dict) -> str:
+    """The report as a page: what was measured, a table with 95 % intervals, likelihood, diversity, pictures."""
+    o, n = report["options"], report["n_sequences"]
+    metrics = list(report["results"])
+    lines = [
+        "# Evaluation",
+        "",
+        f"{n} sequences ({report['n_moving']} in which everything moves), {o['n_past']} context frames, "
+        f"{o['n_future']} predicted, {report['drawn_samples']} samples each, seed {o['seed']}, SSIM protocol `{o['protocol']}`"
+        + (", batch statistics in generation" if o["batch_statistics"] else "")
+        + ". Means over sequences ± 95 % confidence (1.96 sd / √n); the best of S is taken per metric by its mean over predicted "
+        "frames; context frames are not scored.",
+        "",
+        "| | sequences | " + " | ".join(title(m, report) for m in metrics) + " |",
+        "|---" * (len(metrics) + 2) + "|",
+    ]
+    for subset in ("all", "moving"):
+        for row, heading in ROWS.items():
+            entries = [report["results"][m].get(row, {}).get(subset) for m in metrics]
+            if any(entries):
+                name = heading.replace("S", str(report["drawn_samples"]))
+                cells = [with_interval(e, 2 if m == "psnr" else 4) for m, e in zip(metrics, entries, strict=True)]
+                lines.append(f"| {name} | {subset} | " + " | ".join(cells) + " |")
+    elbo = report["negative_elbo"]
+    parts = [f"objective mse + β KL {with_interval(elbo['objective'], 6)}"] if "objective" in elbo else []
+    parts += [f"mse {with_interval(elbo['mse'], 6)}", f"KL {with_interval(elbo['kl_nats'], 3)} nats"]
+    lines += ["", f"Per frame, with posterior latents: {', '.join(parts)}."]
+    if "nats" in elbo:
+        lines.append(
+            f"Negative ELBO per frame: {with_interval(elbo['nats'], 1)} nats "
+            f"(Gaussian of variance {elbo['likelihood_variance']:.4g})."
+        )
+    if "diversity" in report:
+        lines.append(f"Diversity (mean pairwise RMS difference of samples): {with_interval(report['diversity'], 4)}.")
+    if "fvd" in report:
+        fvd = report["fvd"]
+        note = ", fewer than 400 sequences: biased" if fvd["biased"] else ""
+        lines.append(f"FVD: {fvd['value']:.1f} (N {fvd['n']}, T {fvd['frames']}, context frames included{note}).")
+    lines += ["", "![Curves](curves.png)", ""]
+    lines += [f"- ![{s['file']}]({s['file']}) sequence {s['sequence']}" for s in report.get("shown", [])]
+    lines += ["", f"Weights SHA-256 `{report['weights_sha256']}`, data SHA-256 `{report['data_sha256']}`."]
+    lines += [f"{key}: {value}" for key, value in report["description"].items()]
+    return "\n".join(lines) + "\n"
+
+
+def read(directory) -> tuple[dict, dict[str, np.ndarray]]:
+    """(report, scores) of an evaluation's folder. Raises `ValueError` where it is absent, unfinished or damaged."""
+    directory = pathlib.Path(directory)
+    try:
+        report = json.loads((directory / "report.json").read_text(encoding="utf-8"))
+        with np.load(directory / "scores.npz", allow_pickle=False) as file:
+            scores = {name: file[name] for name in file.files}
+        if report["format"] != FORMAT:
+            raise ValueError(f"format {report['format']}, expected {FORMAT}")
+    except FileNotFoundError as error:
+        raise ValueError(f"{directory} holds no finished evaluation ({pathlib.Path(error.filename).name} is missing).") from None
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{directory} holds an evaluation that cannot be read ({error}).") from error
+    return report, scores

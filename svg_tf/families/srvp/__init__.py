@@ -1,0 +1,1 @@
+"""SRVP: a state-space model with residual updates (Franceschi et al., ICML 2020)."""

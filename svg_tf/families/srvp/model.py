@@ -1,0 +1,292 @@
+"""Stochastic latent residual video prediction, SRVP (Franceschi et al., ICML 2020).
+
+Generative model, for frames t = 1 ... T (1-based, as in the paper), given content w:
+    y_1 ~ N(0, I)
+    z_{t+1} ~ N(mu_theta(y_t), sigma_theta(y_t))
+    y_{t+dt} = y_t + dt f_theta(y_t, z_{t+1}),   dt = 1 / n_euler, one z for all sub-steps of a frame
+    x_t ~ N(g_theta(w, y_t), nu)
+All that is random or moves lives in the small state y. No frame is fed back, so that the encoder and the decoder run over
+all frames at once, in training and in generation.
+Inference:
+    y_1 ~ q(y_1 | x_1 ... x_k)         an MLP on k encodings
+    z_t ~ q(z_t | x_1 ... x_t)         an LSTM over encodings
+    w = content of k frames            whatever their order: random ones in training, the last k conditioning frames at test
+Objective per sequence, summed over pixels, frames and dimensions:
+    - sum_t log p(x_t) + beta_y KL(q(y_1) || N(0, I)) + beta_z sum_t KL(q(z_t) || p(z_t)) + lambda sum |f|_2
+
+What we do differently: batch normalisation in generation uses running statistics, as everywhere in this package; samples
+follow from a seed for each sequence; the states' arithmetic is float32 whatever the precision.
+"""
+
+import keras
+import tensorflow as tf
+
+from svg_tf import distributions, noise
+from svg_tf.config import SRVPConfig
+from svg_tf.families.base import VideoPredictor, dtype_policy
+from svg_tf.families.compiled import check_counts
+from svg_tf.families.shapes import fold_time, frames_at, hold_last, length, swap_batch_time, unfold_time
+from svg_tf.families.srvp import sampling as srvp_sampling
+from svg_tf.families.srvp import transitions
+from svg_tf.layers import backbones
+from svg_tf.layers.mlp import MLP, Linear
+from svg_tf.layers.recurrent import LSTMLayer
+
+CONTENT = 1  # stream of a seed: which frames the content comes from
+
+
+@keras.saving.register_keras_serializable(package="svg_tf")
+class SRVP(VideoPredictor):
+    """The model of `config` with fresh weights. Used like `SVG`; batches are {"frames": [B, T >= k, H, W, C]}."""
+
+    config_class = SRVPConfig
+    metric_names = ("loss", "mse", "nll", "kl", "kl_y", "kl_z", "residual", "sigma_posterior", "sigma_prior")
+
+    def __init__(self, config: SRVPConfig | None = None, **kwargs):
+        super().__init__(**kwargs)
+        c = self._configured(config)
+        z_dim = c.z_dim if c.stochastic else 0
+        with dtype_policy(self.dtype_policy):
+            self.encoder, self.decoder = backbones.build_state_space(
+                c.backbone, c.image_size, c.channels, c.width, c.h_dim, c.w_dim + c.y_dim, c.skips
+            )
+            self.first_state = MLP(c.k * c.h_dim, c.inference_size, 2 * c.y_dim, c.inference_layers, name="first_state")
+            self.content_hidden = Linear(c.h_dim, c.inference_size, name="content_hidden")
+            self.content_head = Linear(c.inference_size, c.w_dim, name="content_head")
+            self.transition = transitions.TRANSITIONS[c.transition](c, z_dim, name="transition")
+            if c.stochastic:
+                self.posterior = LSTMLayer(c.h_dim, c.inference_size, name="posterior")
+                self.posterior_head = Linear(c.inference_size, 2 * z_dim, name="posterior_head")
+                self.prior = MLP(
+                    c.y_dim, c.transition_size, 2 * z_dim, c.transition_layers, name="prior", dtype="float32"
+                )  # of the state, which is float32
+        self.z_dim = z_dim
+        self.built = True
+
+    # ---- training -------------------------------------------------------------------------------------------------
+
+    def objective(self, frames, seed, norm="train", step=None) -> dict:
+        """Per-sequence values of the ELBO and what it is made of, each float32 [B]: sums over time (sigmas: means)."""
+        c, terms = self.config, self.elbo_terms_of(frames, seed, norm)
+        nll, kl_y, kl_z = (tf.reduce_sum(terms[name], axis=0) for name in ("nll", "kl_y", "kl_z"))
+        return {
+            "loss": nll + c.beta_y * kl_y + c.beta_z * kl_z + c.residual_penalty * terms["residual"],
+            "mse": tf.reduce_sum(terms["mse"], axis=0),
+            "nll": nll,
+            "kl": kl_y + kl_z,
+            "kl_y": kl_y,
+            "kl_z": kl_z,
+            "residual": terms["residual"],
+            "sigma_posterior": tf.reduce_mean(terms["sigma_posterior"], axis=[0, 2]),
+            "sigma_prior": tf.reduce_mean(terms["sigma_prior"], axis=[0, 2]),
+        }
+
+    def elbo_terms_of(self, frames, seed, norm) -> dict:
+        """frames float32 [B, T, H, W, C], seed as in `noise.of_sequences` -> mse, nll, kl [T, B], kl_y [1, B], kl_z [T-1, B],
+        sigma_* [T-1, B, z_dim], residual [B].
+
+        norm "train" or "batch": content of random frames; "running": of the conditioning frames.
+        """
+        x = swap_batch_time(frames)
+        h, h_content, skips = self.encode(tf.cast(x, self.compute_dtype), seed, norm)
+        q_y, q_z, states, residual = self.infer(h, seed)
+        steps, batch = length(x), tf.shape(states)[1]
+        inputs = tf.concat([tf.repeat(self.content(h_content)[None], steps, 0), tf.cast(states, h.dtype)], -1)
+        combine = hold_last(1, steps, batch)
+        x_hat = self.decoder(fold_time(inputs), self.decoder.skip_terms(skips), combine=combine, norm=norm)
+        x_hat = unfold_time(x_hat, steps, batch)
+        kl_y = distributions.kl(q_y, distributions.standard_normal_like(q_y))[None]
+        kl_z = sigma_q = sigma_p = tf.zeros([steps - 1, batch])
+        if self.stochastic:
+            p_z = self.prior_of(states[:-1])
+            kl_z, sigma_q, sigma_p = distributions.kl(q_z, p_z), q_z.stddev(), p_z.stddev()
+        else:
+            sigma_q, sigma_p = sigma_q[..., None], sigma_p[..., None]
+        return {
+            "mse": tf.reduce_mean(tf.square(x - tf.cast(x_hat, tf.float32)), axis=[2, 3, 4]),
+            "nll": -distributions.observation(x_hat, self.config.nu).log_prob(x),
+            "kl": tf.concat([kl_y, kl_z], axis=0),
+            "kl_y": kl_y,
+            "kl_z": kl_z,
+            "residual": residual,
+            "sigma_posterior": sigma_q,
+            "sigma_prior": sigma_p,
+        }
+
+    def encode(self, x, seed, norm):
+        """x [T, B, H, W, C] -> (h [T, B, h_dim], encodings of the content's frames [k, B, h_dim], skips of one frame each)."""
+        steps, batch, c = length(x), tf.shape(x)[1], self.config
+        conditioning = self._conditioning(steps)
+        if norm == "running":
+            return self.encode_context(x, conditioning, norm)
+        scores = noise.of_sequences(noise.stream(seed, CONTENT), steps, batch, 2)
+        chosen = tf.transpose(tf.math.top_k(tf.transpose(scores[..., 0]), c.k).indices)  # [k, B], none twice
+        if not c.skips:
+            h, _ = self._encoded(x, norm)
+            return h, frames_at(h, chosen), None
+        # The frame of the skips changes places with the first one, so that only the first maps have to be kept for them.
+        first = tf.argmax(scores[..., 1], axis=0, output_type=tf.int32)[None]
+        times = tf.range(steps)[:, None]
+        order = tf.where(times == 0, first, tf.where(times == first, 0, times))
+        h, skips = self._encoded(frames_at(x, order), norm, head=batch)
+        h = frames_at(h, order)
+        return h, frames_at(h, chosen), skips
+
+    def _conditioning(self, steps):
+        """How many of `steps` frames (int or tensor) are conditioning frames. Raises `ValueError` for too few frames."""
+        c = self.config
+        if not isinstance(steps, int):
+            return tf.minimum(c.n_past, steps)
+        if steps < self._least_frames:
+            raise ValueError(f"Batches must have at least {self._least_frames} frames (k = {c.k}), got {steps}.")
+        return min(c.n_past, steps)
+
+    def encode_context(self, x, conditioning, norm):
+        """As `encode`, with content of the last k of the first `conditioning` frames and the skips of the last of these."""
+        batch = tf.shape(x)[1]
+        h, skips = self._encoded(x, norm, head=conditioning * batch)
+        skips = [skip[(conditioning - 1) * batch :] for skip in skips] if self.config.skips else None
+        return h, h[conditioning - self.config.k : conditioning], skips
+
+    def _encoded(self, x, norm, head=None):
+        h, skips = self.encoder(fold_time(x), norm=norm, head=head)
+        return unfold_time(h, tf.shape(x)[0], tf.shape(x)[1]), skips
+
+    def content(self, h):
+        """h [k, B, h_dim] -> w [B, w_dim]."""
+        h = tf.ensure_shape(h, [self.config.k, None, None])  # in graphs of any length
+        return tf.tanh(self.content_head(tf.reduce_sum(tf.nn.relu(self.content_hidden(h)), axis=0)))
+
+    def first_state_of(self, h):
+        """q(y_1 | x_1 ... x_k)."""
+        h = tf.ensure_shape(h[: self.config.k], [self.config.k, None, self.config.h_dim])
+        return distributions.diagonal_gaussian_of_scale(self.first_state(tf.concat(tf.unstack(h), axis=-1)))
+
+    def posteriors(self, h):
+        """q(z_t | x_1 ... x_t) of t = 2 ... T, as a distribution over [T-1, B, z_dim]."""
+        zeros = tf.zeros([tf.shape(h)[1], self.config.inference_size], h.dtype)
+        features, _ = self.posterior(h, (zeros, zeros))
+        return distributions.diagonal_gaussian_of_scale(self.posterior_head(features[1:]))
+
+    def prior_of(self, states):
+        return distributions.diagonal_gaussian_of_scale(self.prior(states))
+
+    def infer(self, h, seed, use_mean=False):
+        """h [T, B, h_dim] -> (q(y_1), q(z) or None, states [T, B, y_dim], norms of the residuals [B])."""
+        steps, batch, c = length(h), tf.shape(h)[1], self.config
+        q_y, q_z = self.first_state_of(h), self.posteriors(h) if self.stochastic else None
+        y, z = q_y.mean(), q_z.mean() if self.stochastic else tf.zeros([steps - 1, batch, 0])
+        if not use_mean:
+            draws = noise.of_sequences(seed, steps, batch, max(c.y_dim, c.z_dim))
+            y = distributions.sample(q_y, draws[0, :, : c.y_dim])
+            z = distributions.sample(q_z, draws[1:, :, : c.z_dim]) if self.stochastic else z
+        states, norms = transitions.trajectory(self.transition, y, z, c.n_euler)
+        return q_y, q_z, states, norms
+
+    # ---- use ------------------------------------------------------------------------------------------------------
+
+    def call(self, frames, training=False):
+        """Reconstruction with the posterior's means: [B, T, H, W, C] -> [B, T, H, W, C]."""
+        norm = "batch" if training else "running"
+        x = self.time_major(frames)
+        h, h_content, skips = self.encode_context(x, self._conditioning(length(x)), norm)
+        *_, states, _ = self.infer(h, None, use_mean=True)
+        return swap_batch_time(srvp_sampling.decode(self, states, self.content(h_content), skips, norm=norm))
+
+    def generate(
+        self,
+        frames,
+        n_future,
+        n_samples=1,
+        seed=0,
+        *,
+        n_past=None,
+        use_mean=False,
+        first_sample=0,
+        batch_statistics=False,
+        frame_rate=1,
+    ):
+        """Samples futures: y_1 and z_t from the posteriors over the context, then z_t from the prior.
+
+        Args:
+          frames: float [B, >= n_past, H, W, C] in [0, 1], the context, at least k frames.
+          n_future: frame steps to predict, >= 1.
+          n_samples: S, futures for each sequence, >= 1.
+          seed: int (sequence b then has seed (seed, b)), or int32 [B, 2]. Sample s of a sequence depends on its frames,
+            its seed and s alone, not on B, S or the other sequences.
+          n_past: context frames used of `frames` (the first ones); None: all.
+          use_mean: the posteriors' means, in place of samples, over the context.
+          first_sample: number of the first sample, to draw many samples in parts.
+          batch_statistics: normalise by the statistics of the frames that are encoded, or decoded, together.
+          frame_rate: r >= 1: r frames for each frame step, by Euler steps of 1 / (r n_euler): a smaller step than in
+            training (paper: generation at arbitrary frame rates). Needs transition="residual".
+
+        Returns: float32 [B, S, n_future * frame_rate, H, W, C] in [0, 1], the frames after the context.
+        Raises: `ValueError` for input of another rank, dtype, size or range, or numbers out of range.
+        """
+        check_counts(frame_rate=frame_rate)
+        if frame_rate > 1 and not self.config.any_frame_rate:
+            raise ValueError(
+                f"frame_rate {frame_rate} needs transition='residual'; {self.config.transition!r} has no steps within a frame."
+            )
+        options = {"use_mean": use_mean, "batch_statistics": batch_statistics, "frame_rate": frame_rate}
+        return self._generate(frames, n_future, n_samples, seed, n_past, first_sample, **options)
+
+    def reconstruct(self, frames, seed=0, *, closed_loop=False, use_mean=False):
+        """Frames with y_1 and z_t from the posteriors: float [B, T >= k, H, W, C] -> float32 [B, T-1, H, W, C], of x_2 ... x_T.
+
+        Nothing is fed back, so that `closed_loop`, which `SVG` knows, makes no difference.
+        """
+        frames, seeds = self._checked(frames, self._least_frames, seed)
+        return self._functions.call("reconstruct", frames, seeds, closed_loop=closed_loop, use_mean=use_mean)
+
+    def swap_content(self, frames_content, frames_motion, n_future=0, seed=0, *, use_mean=False):
+        """The motion of one video with the content of another (paper: content swap).
+
+        frames_content, frames_motion: float [B, >= k, H, W, C] in [0, 1], of which the last k of frames_content give the content
+        (and the last one the skips); n_future: frames predicted after those of the motion. Returns float32
+        [B, T_motion + n_future, H, W, C].
+        """
+        if n_future:
+            check_counts(n_future=n_future)
+        content, _ = self._checked(frames_content, self.config.k, what="frames of the content")
+        motion, seeds = self._checked(frames_motion, self._least_frames, seed, "frames of the motion")
+        if content.shape[0] != motion.shape[0]:
+            raise ValueError(f"Content and motion must be as many sequences, got {content.shape[0]} and {motion.shape[0]}.")
+        return self._functions.call("swap_content", content, motion, seeds, n_future=n_future, use_mean=use_mean)
+
+    def interpolate(self, frames_from, frames_to, n_frames):
+        """Frames between two states: from the last state of one video to that of another, with the content of the first
+        (its last k frames).
+
+        frames_from, frames_to: float [B, >= k, H, W, C]; n_frames >= 2. States are the posteriors' means. Returns float32
+        [B, n_frames, H, W, C], at equal distances, both ends included.
+        """
+        check_counts(n_frames=n_frames)
+        if n_frames < 2:
+            raise ValueError(f"n_frames must be at least 2 (both ends), got {n_frames}.")
+        first, _ = self._checked(frames_from, self._least_frames, what="frames_from")
+        last, _ = self._checked(frames_to, self._least_frames, what="frames_to")
+        if first.shape[0] != last.shape[0]:
+            raise ValueError(f"There must be as many sequences to come from as to go to, got {first.shape[0]}, {last.shape[0]}.")
+        return self._functions.call("interpolate", first, last, n_frames=n_frames)
+
+    # ---- the mathematics of these on tensors, for compiled functions and exports ---------------------------------------------
+
+    def generate_in_graph(
+        self, frames, seeds, n_future, n_samples, first_sample=0, use_mean=False, batch_statistics=False, frame_rate=1
+    ):
+        norm = "batch" if batch_statistics else "running"
+        return srvp_sampling.generate(self, frames, seeds, n_future, n_samples, first_sample, use_mean, norm, frame_rate)
+
+    def reconstruct_in_graph(self, frames, seeds, closed_loop=False, use_mean=False):
+        return srvp_sampling.reconstruct(self, frames, seeds, use_mean)
+
+    def prior_scale_in_graph(self, frames):
+        return srvp_sampling.prior_scale(self, frames)
+
+    def swap_content_in_graph(self, content, motion, seeds, n_future=0, use_mean=False):
+        return srvp_sampling.swap_content(self, content, motion, seeds, n_future, use_mean)
+
+    def interpolate_in_graph(self, first, last, n_frames):
+        return srvp_sampling.interpolate(self, first, last, n_frames)

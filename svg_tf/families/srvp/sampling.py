@@ -1,0 +1,108 @@
+"""What SRVP draws: samples of futures, reconstructions, content swaps, interpolations.
+
+Nothing is fed back: states are followed through all frames first, then all frames are decoded, a bounded number at a time.
+Frames are float32 [B, T, H, W, C], seeds int32 [B, 2]; T may be known at run time only (an exported graph).
+"""
+
+import tensorflow as tf
+
+from svg_tf import distributions, noise
+from svg_tf.families.shapes import fold_time, length, spread, swap_batch_time, unfold_time
+from svg_tf.families.srvp import transitions
+
+FRAMES_AT_ONCE = 1024  # decoded together
+FUTURE = 2  # stream of a seed: z after the frames of a content swap
+
+
+def generate(model, frames, seeds, n_future, n_samples, first_sample, use_mean, norm, frame_rate):
+    """Samples of futures -> float32 [B, S, n_future * frame_rate, H, W, C]; int32 scalars may be tensors."""
+    c = model.config
+    x = model.time_major(frames)
+    h, h_content, skips = model.encode_context(x, length(x), norm)
+    q_y, q_z = model.first_state_of(h), model.posteriors(h) if model.stochastic else None
+    context = length(x) - 1
+    row_seeds = noise.sample_seeds(seeds, first_sample, n_samples)
+    draws = noise.of_sequences(row_seeds, 1 + context + n_future, tf.shape(row_seeds)[0], max(c.y_dim, c.z_dim))
+    draws = tf.ensure_shape(draws, [None, None, max(c.y_dim, c.z_dim)])
+
+    def drawn(q, noise_of_q, axis):
+        mean, sigma = (tf.repeat(value, n_samples, axis=axis) for value in (q.mean(), q.stddev()))
+        return mean if use_mean else mean + sigma * noise_of_q
+
+    y = drawn(q_y, draws[0, :, : c.y_dim], 0)
+    z_noise = draws[1:, :, : model.z_dim]
+    z = drawn(q_z, z_noise[:context], 1) if model.stochastic else z_noise[:context]
+    states, _ = transitions.trajectory(model.transition, y, z, c.n_euler)
+    future = futures(model, states[-1], z_noise[context:], n_future, frame_rate)
+    x_hat = swap_batch_time(decode(model, future, model.content(h_content), skips, n_samples, norm))
+    return tf.reshape(x_hat, tf.concat([[-1, n_samples], tf.shape(x_hat)[1:]], 0))
+
+
+def reconstruct(model, frames, seeds, use_mean):
+    """Frames with y_1 and z_t from the posteriors -> float32 [B, T-1, H, W, C]."""
+    h, h_content, skips = model.encode(model.time_major(frames), None, "running")
+    *_, states, _ = model.infer(h, seeds, use_mean)
+    return swap_batch_time(decode(model, states[1:], model.content(h_content), skips))
+
+
+def prior_scale(model, frames):
+    """sigma_theta of z_2 ... z_T -> float32 [B, T-1, z_dim]. States are the posteriors' means; those of the first k frames have
+    seen all of these."""
+    h, *_ = model.encode(model.time_major(frames), None, "running")
+    *_, states, _ = model.infer(h, None, use_mean=True)
+    return swap_batch_time(model.prior_of(states[:-1]).stddev())
+
+
+def swap_content(model, content, motion, seeds, n_future, use_mean):
+    """States of `motion`, and n_future more, with the content of the last k of all frames of `content`."""
+    x = model.time_major(content)
+    _, h_content, skips = model.encode_context(x, length(x), "running")
+    h, *_ = model.encode(model.time_major(motion), None, "running")
+    *_, states, _ = model.infer(h, seeds, use_mean)
+    if n_future:
+        z_noise = noise.of_sequences(noise.stream(seeds, FUTURE), n_future, tf.shape(h)[1], model.z_dim)
+        states = tf.concat([states, futures(model, states[-1], z_noise, n_future)], axis=0)
+    return swap_batch_time(decode(model, states, model.content(h_content), skips))
+
+
+def interpolate(model, first, last, n_frames):
+    """n_frames states on the line from the last one of `first` to the last one of `last`, with the content of `first`."""
+    x = model.time_major(first)
+    h, h_content, skips = model.encode_context(x, length(x), "running")
+    h_last, *_ = model.encode(model.time_major(last), None, "running")
+    start, end = (model.infer(encoded, None, use_mean=True)[2][-1] for encoded in (h, h_last))
+    weights = tf.linspace(0.0, 1.0, n_frames)[:, None, None]
+    return swap_batch_time(decode(model, start + weights * (end - start), model.content(h_content), skips))
+
+
+def futures(model, y, z_noise, n_future, frame_rate=1):
+    """States after y [N, y_dim] with z from the prior: z_noise [n_future, N, z_dim] -> [n_future * frame_rate, N, y_dim]."""
+
+    def next_projected(t, y):
+        z = z_noise[t]
+        if model.stochastic:
+            z = distributions.sample(model.prior_of(y), z)
+        return model.transition.project(z)
+
+    return transitions.follow(model.transition, y, next_projected, n_future, model.config.n_euler, frame_rate)[0]
+
+
+def decode(model, states, w, skips, n_samples=1, norm="running"):
+    """states [F, B * S, y_dim], w [B, w_dim], skips of B frames or None -> float32 [F, B * S, H, W, C], a few frames of all
+    rows at a time."""
+    c, steps, rows = model.config, tf.shape(states)[0], tf.shape(states)[1]
+    terms = model.decoder.skip_terms(skips)
+    w = tf.repeat(w, n_samples, axis=0)
+    at_once = tf.maximum(1, FRAMES_AT_ONCE // tf.maximum(1, rows))
+
+    def body(i, outputs):
+        y = states[i * at_once : (i + 1) * at_once]
+        inputs = tf.concat([tf.repeat(w[None], tf.shape(y)[0], 0), tf.cast(y, w.dtype)], axis=-1)
+        x_hat = model.decoder(fold_time(inputs), terms, combine=spread(n_samples), norm=norm)
+        return i + 1, outputs.write(i, tf.cast(x_hat, tf.float32))
+
+    parts = (steps + at_once - 1) // at_once
+    shape = [None, c.image_size, c.image_size, c.channels]
+    outputs = tf.TensorArray(tf.float32, size=parts, infer_shape=False, element_shape=shape)
+    _, outputs = tf.while_loop(lambda i, _: i < parts, body, (tf.constant(0), outputs))
+    return unfold_time(tf.ensure_shape(outputs.concat(), shape), steps, rows)

@@ -1,0 +1,1 @@
+"""SVG: learned prior, fixed prior, deterministic baseline (Denton & Fergus, ICML 2018)."""

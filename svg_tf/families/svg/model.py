@@ -1,0 +1,164 @@
+"""Stochastic Video Generation (Denton & Fergus, ICML 2018), §3: learned prior, fixed prior, deterministic baseline.
+
+Generative model, for t = 1 ... T-1 (0-based; x_0 ... x_{n_past-1} are given):
+    z_t ~ p_psi(z_t | x_{0:t-1})            learned prior: an LSTM over h_0 ... h_{t-1}; fixed prior: N(0, I)
+    g_t = LSTM_theta(h_{t-1}, z_t),         h_t = Enc(x_t)
+    x_t ~ N(mu_theta(t), .),                mu_theta(t) = Dec(g_t, skips of x_{min(t-1, n_past-1)})
+Posterior in training:
+    z_t ~ q_phi(z_t | x_{1:t})              an LSTM over h_1 ... h_t
+Objective (eq. 2), minimised per sequence, teacher-forced:
+    sum_t mean_pixels (mu_theta(t) - x_t)^2 + beta * sum_t KL(q_phi || p_psi)
+
+What we do differently: time is folded into the batch (encoder, LSTM layers and decoder each run over all time steps at
+once, batch normalisation included); the skip is the last true frame, as the paper says, not the second-last, as the
+reference does; generation normalises by running statistics. See the README's table of deviations.
+"""
+
+import keras
+import tensorflow as tf
+
+from svg_tf import distributions, losses, noise
+from svg_tf.config import SVGConfig
+from svg_tf.families.base import VideoPredictor, dtype_policy
+from svg_tf.families.shapes import fold_time, hold_last, length, swap_batch_time, unfold_time
+from svg_tf.families.svg import sampling as svg_sampling
+from svg_tf.families.svg.latent import LATENTS
+from svg_tf.layers import backbones
+from svg_tf.layers.recurrent import LSTM
+
+
+@keras.saving.register_keras_serializable(package="svg_tf")
+class SVG(VideoPredictor):
+    """The model of `config` with fresh weights. Used like any Keras model; batches are {"frames": [B, T, H, W, C]}."""
+
+    config_class = SVGConfig
+    metric_names = ("loss", "mse", "kl", "beta_kl", "sigma_posterior", "sigma_prior")
+
+    def __init__(self, config: SVGConfig | None = None, **kwargs):
+        super().__init__(**kwargs)
+        c = self._configured(config)
+        with dtype_policy(self.dtype_policy):
+            self.encoder, self.decoder = backbones.build(
+                c.backbone, c.image_size, c.channels, c.width, c.g_dim, c.bias_before_norm
+            )
+            self.latent = LATENTS[c.prior](c, name="latent")
+            inputs = c.g_dim + self.latent.z_dim
+            self.frame_predictor = LSTM(inputs, c.rnn_size, c.predictor_layers, c.g_dim, name="frame_predictor")
+        self.built = True
+
+    # ---- training -------------------------------------------------------------------------------------------------
+
+    def objective(self, frames, seed, norm="train", step=2**31 - 1) -> dict:
+        """Per-sequence values of the ELBO and what it is made of, each float32 [B] (sigmas: means over t and z)."""
+        terms = self.elbo_terms_of(frames, seed, norm)
+        beta = losses.warmed_up(self.config.beta, self.config.beta_warmup_steps, step)
+        kl = tf.reduce_sum(terms["kl"], axis=0)
+        return {
+            "loss": losses.elbo_loss(terms["mse"], terms["kl"], beta),
+            "mse": tf.reduce_sum(terms["mse"], axis=0),
+            "kl": kl,
+            "beta_kl": beta * kl,
+            "sigma_posterior": tf.reduce_mean(terms["sigma_posterior"], axis=[0, 2]),
+            "sigma_prior": tf.reduce_mean(terms["sigma_prior"], axis=[0, 2]),
+        }
+
+    def elbo_terms_of(self, frames, seed, norm) -> dict:
+        """frames float32 [B, T, H, W, C], seed [2] or [B, 2] -> mse, kl [T-1, B], sigma_* [T-1, B, z_dim]; in-graph."""
+        frames = self.time_major(frames)
+        x_hat, inferred = self._teacher_forced(frames, seed, norm)
+        mse = losses.frame_mse(frames[1:], x_hat)
+        if not self.stochastic:
+            zeros = tf.zeros_like(mse)
+            return {"mse": mse, "kl": zeros, "sigma_posterior": zeros[..., None], "sigma_prior": zeros[..., None]}
+        q, p = inferred.q, inferred.p
+        return {"mse": mse, "kl": distributions.kl(q, p), "sigma_posterior": q.stddev(), "sigma_prior": p.stddev()}
+
+    def _teacher_forced(self, x, seed, norm, use_mean=False):
+        """x: [T, B, H, W, C] -> (x_hat [T-1, B, H, W, C], Inferred or None). All time steps go through as one batch."""
+        steps, batch = length(x), tf.shape(x)[1]
+        distinct = self._skip_frames(steps)
+        h, skips = self.encode(x if self.stochastic else x[:-1], norm, distinct * batch)
+        inferred, z = None, tf.zeros([steps - 1, batch, 0], h.dtype)
+        if self.stochastic:
+            inferred = self.latent.infer(h)
+            z = inferred.q.mean()
+            if not use_mean:
+                z = distributions.sample(inferred.q, noise.of_sequences(seed, steps - 1, batch, self.latent.z_dim))
+        inputs = tf.concat([h[: steps - 1], tf.cast(z, h.dtype)], axis=-1)
+        g, _ = self.frame_predictor(inputs, self.frame_predictor.initial_state(batch))
+        terms = self.decoder.skip_terms(skips)
+        return self.decode(g, terms, hold_last(distinct, steps - 1, batch), norm), inferred
+
+    def _skip_frames(self, steps):
+        """Frames 0 ... k-1 whose maps the decoder uses; prediction t takes frame min(t-1, k-1)."""
+        k = {"last_context": self.config.n_past, "second_last_context": self.config.n_past - 1}.get(self.config.skips)
+        if k is None:
+            return steps - 1
+        return min(k, steps - 1) if isinstance(steps, int) else tf.minimum(k, steps - 1)
+
+    def encode(self, x, norm="running", head=None):
+        """x: [T, B, H, W, C] -> (h [T, B, g_dim], skips: a list of [head or T * B, h, w, c], time-major, finest first)."""
+        time, batch = tf.shape(x)[0], tf.shape(x)[1]
+        h, skips = self.encoder(fold_time(x), norm=norm, groups=self._groups(x.shape[0], norm), head=head)
+        return unfold_time(h, time, batch), skips
+
+    def decode(self, g, terms, combine, norm="running"):
+        """g: [T, B, g_dim], terms: `decoder.skip_terms` -> x_hat [T, B, H, W, C]."""
+        time, batch = tf.shape(g)[0], tf.shape(g)[1]
+        x_hat = self.decoder(fold_time(g), terms, combine=combine, norm=norm, groups=self._groups(g.shape[0], norm))
+        return unfold_time(x_hat, time, batch)
+
+    def _groups(self, steps, norm) -> int:
+        return steps if norm != "running" and self.config.batch_statistics == "per_step" else 1
+
+    # ---- use ------------------------------------------------------------------------------------------------------
+
+    def call(self, frames, training=False):
+        """Teacher-forced reconstruction with the posterior's mean: [B, T, H, W, C] -> [B, T-1, H, W, C]."""
+        x = self.time_major(frames)
+        x_hat, _ = self._teacher_forced(x, noise.seed_pair(0), "batch" if training else "running", use_mean=True)
+        return swap_batch_time(x_hat)
+
+    def generate(
+        self, frames, n_future, n_samples=1, seed=0, *, n_past=None, use_mean=False, first_sample=0, batch_statistics=False
+    ):
+        """Samples futures: z_t from the posterior over the context, then from the prior; x_hat_t is fed back (§3.3).
+
+        Args:
+          frames: float [B, >= n_past, H, W, C] in [0, 1], the context.
+          n_future: frames to predict, >= 1.
+          n_samples: S, futures for each sequence, >= 1.
+          seed: int (sequence b then has seed (seed, b)), or int32 [B, 2]. Sample s of a sequence depends on its frames,
+            its seed and s alone, not on B, S or the other sequences.
+          n_past: context frames used of `frames` (the first ones); None: all.
+          use_mean: the posterior's mean, in place of a sample, over the context.
+          first_sample: number of the first sample, to draw many samples in parts.
+          batch_statistics: normalise by the statistics of the batch of samples, as the reference's SVG-LP program does;
+            a sample then does depend on its batch-mates.
+
+        Returns: float32 [B, S, n_future, H, W, C] in [0, 1], the frames after the context.
+        Raises: `ValueError` for input of another rank, dtype, size or range, or numbers out of range.
+        """
+        options = {"use_mean": use_mean, "batch_statistics": batch_statistics}
+        return self._generate(frames, n_future, n_samples, seed, n_past, first_sample, **options)
+
+    def reconstruct(self, frames, seed=0, *, closed_loop=False, use_mean=False):
+        """Predictions with z_t from the posterior, which has seen x_t: float [B, T, H, W, C] -> float32 [B, T-1, H, W, C].
+
+        closed_loop=False: each prediction sees the true x_{t-1}; True: after the first n_past frames, its own.
+        """
+        least = self.config.n_past + 1 if closed_loop else 2
+        frames, seeds = self._checked(frames, least, seed)
+        return self._functions.call("reconstruct", frames, seeds, closed_loop=closed_loop, use_mean=use_mean)
+
+    # ---- the mathematics of `generate`, `reconstruct` and `prior_scale` on tensors, for compiled functions and exports -------
+
+    def generate_in_graph(self, frames, seeds, n_future, n_samples, first_sample=0, use_mean=False, batch_statistics=False):
+        norm = "batch" if batch_statistics else "running"
+        return svg_sampling.generate(self, frames, seeds, n_future, n_samples, first_sample, use_mean, norm)
+
+    def reconstruct_in_graph(self, frames, seeds, closed_loop=False, use_mean=False):
+        return svg_sampling.reconstruct(self, frames, seeds, closed_loop, use_mean)
+
+    def prior_scale_in_graph(self, frames):
+        return svg_sampling.prior_scale(self, frames)

@@ -1,0 +1,18 @@
+"""Keras callbacks: videos and scalars in TensorBoard, progress, checkpoints, and a stop at the first NaN."""
+
+from svg_tf.training.callbacks.progress import Progress
+from svg_tf.training.callbacks.scalars import IntervalMeans, Scalars
+from svg_tf.training.callbacks.survival import Checkpoints, Preempted, StopAtNaN, termination
+from svg_tf.training.callbacks.video import VideoSummary, sample_grid
+
+__all__ = [
+    "Checkpoints",
+    "IntervalMeans",
+    "Preempted",
+    "Progress",
+    "Scalars",
+    "StopAtNaN",
+    "VideoSummary",
+    "sample_grid",
+    "termination",
+]

@@ -1,0 +1,129 @@
+"""What lets a run survive: checkpoints, a stop at the first NaN, and a clean stop on request."""
+
+import contextlib
+import math
+import pathlib
+import signal
+import threading
+
+import keras
+import numpy as np
+
+from svg_tf.training import checkpoints
+
+
+class Preempted(Exception):
+    """Training stopped on request (SIGTERM) after it saved a checkpoint."""
+
+
+class Checkpoints(keras.callbacks.Callback):
+    """Saves model, optimizer and step every `every` steps and at the end of each epoch; keeps the last `keep`, and the best.
+
+    Args:
+      directory: gets step-XXXXXXXX.npz, and best.npz: the one with the lowest validation loss at an epoch's end.
+      steps_per_epoch: the last step of an epoch is saved only after its validation and its summaries.
+      before: name -> callback whose `flush` is called first, so that no event of a saved step is lost, and whose `state`, where
+        it has one, is stored under that name.
+      resume: the state of the checkpoint from which the run continues.
+      stop: asked after each step; True: save and raise `Preempted`.
+
+    Raises `FloatingPointError` in place of saving weights that are not finite; `OSError` where the disk is full: the earlier
+    checkpoints stay.
+    """
+
+    def __init__(
+        self, directory, every: int = 600, keep: int = 3, *, steps_per_epoch: int = 0, before=None, resume=None, stop=None
+    ):
+        super().__init__()
+        self.directory, self.every, self.keep = pathlib.Path(directory), every, keep
+        self.steps_per_epoch, self.before, self.stop = steps_per_epoch, before or {}, stop or (lambda: False)
+        best = (resume or {}).get("best")
+        self._best, self._best_step = math.inf if best is None else best, (resume or {}).get("best_step", 0)
+        self._saved = None
+
+    def save(self):
+        step = self.model.step
+        if step == self._saved:
+            return
+        for name, variable in checkpoints.variables_of(self.model, False).items():
+            if not np.isfinite(checkpoints.value_of(variable)).all():
+                raise FloatingPointError(
+                    f"{name} is not finite after optimizer step {step} (run seed {self.model.run_seed}); training stopped."
+                    + last_good(self.directory)
+                )
+        state = {"best": self._best if math.isfinite(self._best) else None, "best_step": self._best_step}
+        for name, callback in self.before.items():
+            callback.flush()
+            if hasattr(callback, "state"):
+                state[name] = callback.state()
+        checkpoints.save(self.directory, self.model, step, state, self.keep)
+        self._saved = step
+
+    def on_train_batch_end(self, batch, logs=None):
+        step = self.model.step
+        stop = self.stop()
+        ends_epoch = self.steps_per_epoch and step % self.steps_per_epoch == 0
+        if not ends_epoch and (stop or step % self.every == 0):
+            self.save()
+        if stop and not ends_epoch:
+            raise Preempted(f"Stopped on request at step {step}; start again to continue.")
+
+    def on_epoch_end(self, epoch, logs=None):
+        step = self.model.step
+        value = (logs or {}).get("val_loss", math.nan)
+        best = value < self._best
+        if best:
+            self._best, self._best_step = float(value), step
+        self.save()
+        if best:
+            checkpoints.keep_best(checkpoints.path_of(self.directory, step))
+        if self.stop():
+            raise Preempted(f"Stopped on request at step {step}; start again to continue.")
+
+
+class StopAtNaN(keras.callbacks.Callback):
+    """Raises `FloatingPointError` at the first step whose loss is not finite. Put it before `Checkpoints`.
+
+    A step that loss scaling skips has a finite loss, and does not stop the run; gradients that overflow float16 even where
+    nothing magnifies them (a scale below 1) do.
+    """
+
+    def __init__(self, checkpoint_directory=None):
+        super().__init__()
+        self.directory = checkpoint_directory
+
+    def on_train_batch_end(self, batch, logs=None):
+        loss, scale = float(logs["loss"]), 1.0
+        if isinstance(self.model.optimizer, keras.optimizers.LossScaleOptimizer):
+            scale = float(checkpoints.value_of(self.model.optimizer.dynamic_scale))
+        if math.isfinite(loss) and scale >= 1.0:
+            return
+        what = f"The gradients overflow at a loss scale of {scale}" if math.isfinite(loss) else f"The loss became {loss}"
+        step = self.model.step
+        raise FloatingPointError(
+            f"{what} at optimizer step {step} (run seed {self.model.run_seed}, its data and noise follow from "
+            f"both); training stopped.{last_good(self.directory)} A lower learning rate or train.clip_norm may help."
+        )
+
+
+def last_good(directory) -> str:
+    """A sentence that names the last checkpoint, or nothing."""
+    kept = checkpoints.existing(directory) if directory else []
+    return f" The last good checkpoint is {kept[-1][1]}." if kept else ""
+
+
+@contextlib.contextmanager
+def termination():
+    """Within it SIGTERM (pre-emption) only sets a flag; gives a function that tells whether it came.
+
+    Signals reach Python in its main thread alone; elsewhere the function always says no.
+    """
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,133 @@
+"""Training on several machines under `MultiWorkerMirroredStrategy`: `keras.Model.fit` fails there (Keras 3.15), so the loop
+over steps is written out. Model, data, callbacks, checkpoints and the continuing of runs are those of one machine.
+
+Every worker runs the same program with its own TF_CONFIG and on the same run directory, which the machines share. All of them
+restore the chief's checkpoints; all run the same callbacks, because reading a metric is a collective operation; the chief alone
+writes to the run directory.
+
+SIGTERM (pre-emption) may come to one worker alone, and workers that stop at different steps would wait for each other for ever:
+each worker's wish to stop goes into the step's one reduction, so that all learn of it at the same step, and stop there.
+"""
+
+import keras
+import tensorflow as tf
+
+from svg_tf.training.callbacks import Preempted
+
+LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
+
+
+class WorkerLost(RuntimeError):
+    """Another worker is gone: the job stops, and goes on from the last checkpoint when all workers are started again."""
+
+
+class AgreedStop:
+    """Whether all workers stop now: true at the same step on each of them, once any was asked to.
+
+    asked: tells whether this worker was, as `callbacks.termination` gives it.
+    """
+
+    def __init__(self, asked):
+        self.asked, self.agreed = asked, False
+
+    def __call__(self) -> bool:
+        return self.agreed
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process writes logs and checkpoints; True where there is one machine."""
+    resolver = strategy.cluster_resolver
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) or not resolver.task_type:
+        return True
+    first = resolver.task_type == "worker" and resolver.task_id == 0 and "chief" not in resolver.cluster_spec().jobs
+    return resolver.task_type == "chief" or first
+
+
+def shard(strategy: tf.distribute.Strategy) -> tuple[int, int]:
+    """(this worker's number, number of workers): the share of each global batch that it reads."""
+    resolver = strategy.cluster_resolver
+    cluster = resolver.cluster_spec()
+    workers = sum(cluster.num_tasks(job) for job in ("chief", "worker") if job in cluster.jobs)  # 0 without TF_CONFIG
+    task = resolver.task_id or 0
+    if resolver.task_type == "worker" and "chief" in cluster.jobs:
+        task += 1
+    return task, max(1, workers)
+
+
+def with_rows(data: tf.data.Dataset, worker: int, workers: int) -> tf.data.Dataset:
+    """Adds "row" int32 [b]: the place of each sequence in the global batch, of which worker w reads every workers-th row."""
+
+    def add(batch):
+        count = tf.shape(batch["frames"])[0]
+        return {**batch, "row": worker + workers * tf.range(count)}
+
+    return data.map(add)
+
+
+def fit(model, strategy, data, *, validation_data, initial_epoch, epochs, steps_per_epoch, callbacks, stop: AgreedStop) -> None:
+    """`model.fit` over this worker's share of the global batches; `stop` is kept up to date. Raises `WorkerLost`.
+
+    A callback that ends the training raises `Preempted`, which all workers leave together, after the chief's checkpoint.
+    """
+    replicas = strategy.num_replicas_in_sync // shard(strategy)[1]  # on this worker
+    names = [metric.name for metric in model.metrics]
+
+    def distributed(dataset):
+        # One element for each local replica.
+        pieces = dataset.unbatch().batch(_local_batch(dataset) // replicas, drop_remainder=True)
+        return strategy.distribute_datasets_from_function(lambda _: pieces)
+
+    def step_of(function):
+        def on_replica(batch, asked):
+            values = function(batch)
+            return tf.stack([values[name] for name in names] + [asked])
+
+        @tf.function(reduce_retracing=True)
+        def step(batch, asked):
+            return strategy.reduce(tf.distribute.ReduceOp.MEAN, strategy.run(on_replica, args=(batch, asked)), axis=None)
+
+        def logs_of(batch):
+            *means, asked = step(batch, tf.constant(float(stop.asked()))).numpy().tolist()
+            stop.agreed = stop.agreed or asked > 0
+            return dict(zip(names, means, strict=True))
+
+        return logs_of
+
+    @tf.function
+    def wait_for_all():
+        return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(lambda: tf.constant(1.0)), axis=None)
+
+    train_step, test_step = step_of(model.train_step), step_of(model.test_step)
+    container = keras.callbacks.CallbackList(callbacks, model=model, epochs=epochs, steps=steps_per_epoch)
+    try:
+        try:
+            batches = iter(distributed(data))
+            container.on_train_begin()
+            for epoch in range(initial_epoch, epochs):
+                model.reset_metrics()
+                container.on_epoch_begin(epoch)
+                logs = {}
+                for i in range(steps_per_epoch):
+                    container.on_train_batch_begin(i)
+                    logs = train_step(next(batches))
+                    container.on_train_batch_end(i, logs)
+                model.reset_metrics()
+                values = {}
+                for batch in distributed(validation_data):
+                    values = test_step(batch)
+                logs |= {f"val_{name}": value for name, value in values.items()}
+                container.on_epoch_end(epoch, logs)
+            container.on_train_end(logs)
+        except Preempted:
+            wait_for_all()
+            raise
+        wait_for_all()
+    except LOST as error:
+        reason = error.message.splitlines()[0] if error.message else type(error).__name__
+        raise WorkerLost(
+            f"A worker of this job is gone ({reason}). Start all workers again: they go on from the last checkpoint."
+        ) from error
+
+
+def _local_batch(dataset) -> int:
+    return int(dataset.element_spec["frames"].shape[0])

@@ -1,0 +1,113 @@
+"""Activation recomputation changes what is kept, not what is computed: loss, gradients, moving averages."""
+
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from svg_tf import families, noise
+from svg_tf.config import SRVPConfig, SVGConfig
+from svg_tf.training.checkpoints import named_variables
+
+DCGAN = SVGConfig(image_size=32, channels=2, width=2, g_dim=5, z_dim=3, rnn_size=4, n_past=2, beta=0.3)
+VGG = SVGConfig(backbone="vgg", width=1, g_dim=5, z_dim=3, rnn_size=4, n_past=2, skips="previous", batch_statistics="per_step")
+SRVP = SRVPConfig(
+    backbone="vgg", width=1, h_dim=5, y_dim=4, z_dim=3, w_dim=5, inference_size=5, transition_size=6, k=2, n_past=2, n_euler=2,
+    skips=True, nu=10.0,
+)  # fmt: skip
+FRAMES = {size: np.random.default_rng(0).random((2, 4, size, size, c)).astype("float32") for size, c in ((32, 2), (64, 1))}
+
+
+def one_step(config, recompute, precision="float32", eager=False):
+    """(metrics of a training step, gradients at its start, all weights after it)."""
+    keras.utils.set_random_seed(1)
+    model = families.build(config, dtype=precision)
+    model.compile(keras.optimizers.SGD(0.1), seed=3, recompute=recompute, run_eagerly=eager)
+    frames = tf.constant(FRAMES[config.image_size])
+
+    def gradients(frames):
+        seed = noise.fold(noise.seed_pair(3), noise.TRAIN, 0)
+        before = [tf.convert_to_tensor(v.value) for v in model.non_trainable_variables]
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(model.objective(frames, seed, "train")["loss"])
+        result = tape.gradient(loss, [v.value for v in model.trainable_variables])
+        for variable, value in zip(model.non_trainable_variables, before, strict=True):
+            variable.assign(value)
+        return result
+
+    found = (gradients if eager else tf.function(gradients))(frames)
+    assert all(g is not None for g in found)
+    logs = model.train_on_batch({"frames": frames}, return_dict=True)
+    weights = {name: np.asarray(v.value) for name, v in named_variables(model).items()}
+    return logs, dict(zip([v.path for v in model.trainable_variables], found, strict=True)), weights
+
+
+@pytest.mark.parametrize(
+    ("config", "precision", "eager", "tolerance"),
+    [
+        (DCGAN, "float32", False, 1e-6),
+        (DCGAN, "float32", True, 1e-6),
+        (VGG, "float32", False, 1e-6),
+        (SRVP, "float32", False, 1e-6),
+        (DCGAN, "mixed_bfloat16", False, 1e-2),
+    ],
+)
+def test_one_step_equals_one_without_recomputation(config, precision, eager, tolerance):
+    logs, gradients, weights = one_step(config, False, precision, eager)
+    logs_again, gradients_again, weights_again = one_step(config, True, precision, eager)
+    assert logs_again == pytest.approx(logs, rel=tolerance)
+    scale = max(float(tf.reduce_max(abs(g))) for g in gradients.values())
+    for name, gradient in gradients.items():
+        np.testing.assert_allclose(gradients_again[name], gradient, atol=tolerance * scale, rtol=tolerance, err_msg=name)
+    for name, value in weights.items():
+        np.testing.assert_allclose(weights_again[name], value, atol=tolerance, rtol=tolerance, err_msg=name)
+    moved = [name for name in weights if "moving_mean" in name]
+    assert len(moved) > 5 and all(np.any(weights[name]) for name in moved)
+
+
+# Logical devices must be made before TensorFlow starts.
+SCRIPT = """
+import json, sys
+import numpy as np
+import tensorflow as tf
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+import keras
+from svg_tf.training import checkpoints
+from svg_tf.config import SVGConfig
+from svg_tf.families.svg.model import SVG
+
+frames = np.random.default_rng(0).random((4, 4, 32, 32, 1), np.float32)
+config = SVGConfig(image_size=32, width=2, g_dim=8, z_dim=3, rnn_size=8, n_past=2, beta=1e-2)
+out = []
+strategy = tf.distribute.MirroredStrategy()
+assert strategy.num_replicas_in_sync == 2
+for scope, recompute in ((strategy, True), (tf.distribute.get_strategy(), False)):
+    keras.utils.set_random_seed(0)
+    with scope.scope():
+        model = SVG(config)
+        model.compile(keras.optimizers.SGD(0.05), seed=5, recompute=recompute)
+    data = tf.data.Dataset.from_tensors({"frames": frames}).repeat()
+    logs = model.fit(data, steps_per_epoch=3, verbose=0, shuffle=False).history
+    out.append([logs, {k: np.asarray(v.value).tolist() for k, v in checkpoints.named_variables(model).items()}])
+print("RESULT", end="")
+json.dump(out, sys.stdout)
+"""
+
+
+def test_two_replicas_that_recompute_equal_one_that_does_not():
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    process = subprocess.run(
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=600, env=environment, check=False
+    )
+    assert process.returncode == 0, process.stderr[-3000:]
+    (logs, weights), (logs_of_one, weights_of_one) = json.loads(process.stdout.split("RESULT")[1])
+    assert {k: v[0] for k, v in logs.items()} == pytest.approx({k: v[0] for k, v in logs_of_one.items()}, rel=1e-6, abs=1e-7)
+    for name, value in weights_of_one.items():
+        np.testing.assert_allclose(weights[name], value, atol=2e-6 * max(np.abs(value).max(), 1.0), err_msg=name)
+    assert any("moving_mean" in name and np.any(value) for name, value in weights.items())
