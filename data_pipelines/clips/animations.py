@@ -22,7 +22,7 @@ def is_animation(path: str | os.PathLike) -> bool:
         return False
     try:
         with pictures.opened(path, 1 << 62) as picture:
-            return getattr(picture, "n_frames", 1) > 1
+            return pictures.count_frames(picture) > 1
     except ClipError:
         return False  # as a picture it is refused with its name
 
@@ -32,7 +32,7 @@ def read(path: str | os.PathLike, wanted: Wanted) -> Iterator[Timed]:
     name, time = kinds.shown(path), 0.0
     containers.check_whole(path)
     with pictures.opened(path, wanted.max_pixels) as picture:
-        count = getattr(picture, "n_frames", 1)
+        count = pictures.count_frames(picture)
         if count > wanted.max_frames:
             raise ClipError(f"{name}: more than {wanted.max_frames} frames (option --max-frames); cut it into clips.")
         timed, size = picture.format != "TIFF", None

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from data_pipelines.clips import kinds
+from data_pipelines.clips import containers, kinds
 from data_pipelines.clips.errors import ClipError, ExtraNeeded
 from data_pipelines.clips.shaping import Wanted, check_size, over_black, shape_picture, to_bytes
 
@@ -40,8 +40,7 @@ def opened(path: str | os.PathLike, max_pixels: int):
     """
     name = kinds.shown(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of large pictures, which are judged below, and of odd tags
+        with _quiet():
             picture = Image.open(path, formats=FORMATS)
         with picture:
             check_size(name, *picture.size, max_pixels)
@@ -56,10 +55,24 @@ def opened(path: str | os.PathLike, max_pixels: int):
         raise ClipError(f"{name}: not a picture that can be decoded ({error}); copy it again or remove it.") from error
 
 
+@contextlib.contextmanager
+def _quiet():
+    """Without Pillow's warnings of large pictures, which are judged here, and of odd tags."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def count_frames(picture: Image.Image) -> int:
+    """Frames of an opened file. A JPEG has one: the second one that phones add is another picture."""
+    with _quiet():
+        return 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
+
+
 def upright(picture: Image.Image, name: str) -> Image.Image:
     """The current frame of an opened file, mode L or RGB, turned as EXIF says, transparency over black."""
     if _has_deep_color(picture):
-        if getattr(picture, "n_frames", 1) > 1:
+        if count_frames(picture) > 1:
             raise ClipError(f"{name}: an animation of 16 bits a color; save it with 8.")
         turn = _TURNS.get(picture.getexif().get(_ORIENTATION))
         flat = Image.fromarray(_deep_color(name))
@@ -120,10 +133,11 @@ def read_picture(path: str | os.PathLike, wanted: Wanted) -> np.ndarray:
 
 
 def _shaped(path, wanted: Wanted) -> tuple[np.ndarray, tuple[int, int]]:
+    containers.check_whole(path)
     with opened(path, wanted.max_pixels) as picture:
-        if getattr(picture, "n_frames", 1) > 1 and picture.format != "MPO":  # phones add a second picture to a JPEG
+        if (count := count_frames(picture)) > 1:
             raise ClipError(
-                f"{kinds.shown(path)}: holds {picture.n_frames} frames; expected one in a picture of a clip. Give an animated "
+                f"{kinds.shown(path)}: holds {count} frames; expected one in a picture of a clip. Give an animated "
                 "PNG the suffix .apng."
             )
         whole = upright(picture, os.fspath(path))

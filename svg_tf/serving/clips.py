@@ -68,8 +68,8 @@ def _check_folder(path: pathlib.Path) -> None:
     films = [name for name in inside if kinds.suffix(name) in kinds.VIDEO_SUFFIXES or animations.is_animation(path / name)]
     if films:
         raise ValueError(
-            f"{kinds.shown(path)} holds {len(films)} video(s) (e.g. {kinds.shown(films[0])}): give the file itself; a folder is read "
-            "as the numbered pictures of one clip."
+            f"{kinds.shown(path)} holds {len(films)} video(s) (e.g. {kinds.shown(films[0])}): give the file itself; a folder is "
+            "read as the numbered pictures of one clip."
         )
     if not pictures:
         found = f"; it holds {len(inside)} other(s), e.g. {kinds.shown(inside[0])}" if inside else ""
