@@ -13,6 +13,7 @@ from data_pipelines.clips.errors import ClipError
 _SEGMENT, _CLUSTER = 0x18538067, 0x1F43B675
 _ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_MXF_PARTITION = bytes.fromhex("060e2b34020501010d01020101")
 _BOXES = frozenset(
     {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"moof", b"mfra", b"styp", b"sidx", b"uuid", b"meta"}
 )
@@ -60,6 +61,8 @@ def _claimed_size(data) -> int:
         return _flv(data)
     if head == _ASF_HEADER:
         return _asf(data)
+    if head[:13] == _MXF_PARTITION:
+        return _mxf(data)
     return _transport_stream(data)
 
 
@@ -187,6 +190,13 @@ def _asf(data) -> int:
     if at < 0 or _number(data, at + 88, 4, "little") & 1:
         return 0
     return _number(data, at + 40, 8, "little")
+
+
+def _mxf(data) -> int:
+    """The footer's place in the header's partition, where the file was closed."""
+    at = 17 + (data[16] & 0x7F if data[16] & 0x80 else 0)
+    footer = _number(data, at + 24, 8)
+    return footer + 25 if footer else 0
 
 
 def _transport_stream(data) -> int:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from data_pipelines.clip_storage import decode_clip
 from data_pipelines.example_gen import base, video_decoding, video_folder
+from tests.data_pipelines import media
 
 LIMITS = {"max_frames": 1000, "max_pixels": 1 << 24}
 
@@ -36,9 +37,9 @@ def clips(path):
 
 
 def test_every_kind_of_source(tmp_path):
-    source, frames = tmp_path / "source", clip_files.moving(0, 12, 32, 32)
+    source, frames = tmp_path / "source", media.moving(0, 12, 32, 32)
     for suffix, codec, pixels in ((".avi", "mjpeg", "yuvj420p"), (".mp4", "mpeg4", "yuv420p"), (".mkv", "ffv1", "bgr0")):
-        clip_files.write_video(source / f"a{suffix}", frames, codec, pixels)
+        media.write_video(source / f"a{suffix}", frames, codec, pixels)
     write_gif(source / "deep" / "er" / "a.gif", frames)
     write_pictures(source / "pictures", frames)
     (source / "notes.txt").write_text("not a video")
@@ -64,7 +65,7 @@ def test_fit(tmp_path):
     """A bright left third: squashed it stays a third of the width, cropped it is cut off."""
     frames = np.zeros((3, 16, 48, 1), np.uint8)
     frames[:, :, :16] = 255
-    clip_files.write_video(tmp_path / "a.avi", frames, "ffv1", "gray")
+    media.write_video(tmp_path / "a.avi", frames, "ffv1", "gray")
     shown = {
         fit: next(video_decoding.read_video(str(tmp_path / "a.avi"), (16, 16), 1, fit=fit, fps=None, **LIMITS))
         for fit in ("crop", "squash")
@@ -76,7 +77,7 @@ def test_fit(tmp_path):
 @pytest.mark.parametrize("fps, expected", [(25, list(range(10))), (50, [0, 0, 1, 1, 2]), (12.5, [0, 2, 4, 6, 8]), (5, [0, 5])])
 def test_frame_rate(tmp_path, fps, expected):
     frames = np.stack([np.full((16, 16, 1), 20 * t, np.uint8) for t in range(10)])
-    clip_files.write_video(tmp_path / "a.avi", frames, "ffv1", "gray", fps=25)
+    media.write_video(tmp_path / "a.avi", frames, "ffv1", "gray", fps=25)
     got = video_decoding.read_video(str(tmp_path / "a.avi"), (16, 16), 1, fit="crop", fps=fps, **LIMITS)
     assert [int(frame[0, 0, 0]) // 20 for frame in got][: len(expected)] == expected
 
@@ -84,19 +85,19 @@ def test_frame_rate(tmp_path, fps, expected):
 def test_long_clips_are_cut_and_stay_in_one_split(tmp_path):
     for length, expected in ((10, [10]), (11, [11]), (12, [10, 2]), (31, [10, 10, 11])):
         source = tmp_path / f"s{length}"
-        clip_files.write_video(source / "a.avi", clip_files.moving(0, length, 16, 16, 1), "ffv1", "gray")
+        media.write_video(source / "a.avi", media.moving(0, length, 16, 16, 1), "ffv1", "gray")
         path = base.build(builder(source, tmp_path / f"o{length}", channels=1, segment_frames=10))
         examples = sorted(clip_files.parsed(path)["train"], key=lambda e: e["first_frame"])
         assert [int(e["num_frames"]) for e in examples] == expected
         assert {e["group"] for e in examples} == {b"a.avi"}
         joined = np.concatenate([decode_clip(e) for e in examples])
-        np.testing.assert_array_equal(joined, clip_files.moving(0, length, 16, 16, 1))
+        np.testing.assert_array_equal(joined, media.moving(0, length, 16, 16, 1))
 
 
 def test_splits_by_folder(tmp_path):
     for split, count in (("train", 2), ("validation", 1), ("test", 1)):
         for i in range(count):
-            clip_files.write_video(tmp_path / "source" / split / f"{i}.avi", clip_files.moving(i, 4, 16, 16))
+            media.write_video(tmp_path / "source" / split / f"{i}.avi", media.moving(i, 4, 16, 16))
     assert clips(base.build(builder(tmp_path / "source", tmp_path / "out"))) == {
         "train": ["train/0.avi/0", "train/1.avi/0"],
         "validation": ["validation/0.avi/0"],
@@ -111,24 +112,24 @@ def test_splits_by_hash_of_the_name(tmp_path):
     assert splits["clip0.mp4"] == "train" and splits["clip5.mp4"] == video_folder.hashed_split("clip5.mp4", 20)
     more = {name: video_folder.hashed_split(name, 30) for name in names}  # a larger share only adds
     assert all(more[name] == "test" for name in names if splits[name] == "test")
-    clip_files.write_video(tmp_path / "source" / "a.avi", clip_files.moving(0, 4, 16, 16))
+    media.write_video(tmp_path / "source" / "a.avi", media.moving(0, 4, 16, 16))
     build = builder(tmp_path / "source", tmp_path / "out", test_percent=0)
     assert list(clips(base.build(build))) == ["train"]
     assert "split 'test' has no clip in this source and is left out" in build.notes
 
 
 def damaged_mp4(path):
-    clip_files.write_video(path, clip_files.moving(0, 9, 32, 32), "mpeg4", "yuv420p")
+    media.write_video(path, media.moving(0, 9, 32, 32), "mpeg4", "yuv420p")
     path.write_bytes(path.read_bytes()[:-300])
 
 
 def mixed_pictures(path):
-    write_pictures(path.with_suffix(""), clip_files.moving(0, 3, 16, 16))
-    Image.fromarray(clip_files.moving(0, 1, 24, 24)[0]).save(path.with_suffix("") / "frame9.png")
+    write_pictures(path.with_suffix(""), media.moving(0, 3, 16, 16))
+    Image.fromarray(media.moving(0, 1, 24, 24)[0]).save(path.with_suffix("") / "frame9.png")
 
 
 def bad_picture(path):
-    write_pictures(path.with_suffix(""), clip_files.moving(0, 3, 16, 16))
+    write_pictures(path.with_suffix(""), media.moving(0, 3, 16, 16))
     (path.with_suffix("") / "frame2.png").write_bytes(b"\x89PNG nonsense")
 
 
@@ -150,16 +151,16 @@ def sound_only(path):
         (lambda path: path.write_bytes(b""), "bad.mp4: the file is empty"),
         (damaged_mp4, "bad.mp4: not a video that can be decoded"),
         (sound_only, "bad.mp4: holds no video stream"),
-        (lambda path: clip_files.write_video(path, clip_files.moving(0, 1, 16, 16), "mpeg4", "yuv420p"), "bad.mp4: has 1 frame"),
-        (lambda path: clip_files.write_video(path, clip_files.moving(0, 41, 16, 16), "mpeg4", "yuv420p"), "more than 40 frames"),
-        (lambda path: clip_files.write_video(path, clip_files.moving(0, 4, 64, 64), "mpeg4", "yuv420p"), "64x64 pixels"),
+        (lambda path: media.write_video(path, media.moving(0, 1, 16, 16), "mpeg4", "yuv420p"), "bad.mp4: has 1 frame"),
+        (lambda path: media.write_video(path, media.moving(0, 41, 16, 16), "mpeg4", "yuv420p"), "more than 40 frames"),
+        (lambda path: media.write_video(path, media.moving(0, 4, 64, 64), "mpeg4", "yuv420p"), "64x64 pixels"),
         (mixed_pictures, "frame9.png: 24x24 pixels, the first frame of the folder has 16x16"),
         (bad_picture, "frame2.png: not a picture that can be decoded"),
     ],
 )  # fmt: skip
 def test_bad_files_are_named_and_may_be_left_out(tmp_path, write, message):
     source, limits = tmp_path / "source", {"max_frames": 40, "max_pixels": 3000}
-    clip_files.write_video(source / "good.avi", clip_files.moving(0, 4, 16, 16))
+    media.write_video(source / "good.avi", media.moving(0, 4, 16, 16))
     write(source / "bad.mp4")
     with pytest.raises(base.ClipError, match=f"(?s){message}.*--max-bad-clips"):
         base.build(builder(source, tmp_path / "out", limits))
@@ -172,7 +173,7 @@ def test_bad_files_are_named_and_may_be_left_out(tmp_path, write, message):
 def test_one_bad_clip_in_a_thousand(tmp_path):
     """As many good clips as the flag is meant for, by hard links to one file."""
     source = tmp_path / "source"
-    clip_files.write_video(source / "0000.avi", clip_files.moving(0, 2, 8, 8, 1), "ffv1", "gray")
+    media.write_video(source / "0000.avi", media.moving(0, 2, 8, 8, 1), "ffv1", "gray")
     for i in range(1, 1000):
         os.link(source / "0000.avi", source / f"{i:04d}.avi")
     (source / "0500.avi").unlink()
@@ -186,9 +187,9 @@ def test_one_bad_clip_in_a_thousand(tmp_path):
 
 def test_nothing_leaves_the_folder(tmp_path):
     """Links out of the source are not followed, and names of clips become text in records, never paths."""
-    clip_files.write_video(tmp_path / "secret.avi", clip_files.moving(1, 4, 16, 16))
+    media.write_video(tmp_path / "secret.avi", media.moving(1, 4, 16, 16))
     source = tmp_path / "source"
-    clip_files.write_video(source / "a ..%2f..%2f$(x).avi", clip_files.moving(0, 4, 16, 16))
+    media.write_video(source / "a ..%2f..%2f$(x).avi", media.moving(0, 4, 16, 16))
     (source / "out.avi").symlink_to(tmp_path / "secret.avi")
     (source / "up").symlink_to(tmp_path)
     before = set(tmp_path.iterdir())
