@@ -200,8 +200,11 @@ def _mxf(data) -> int:
 
 
 def _transport_stream(data) -> int:
-    """MPEG-TS and M2TS: whole packets of 188 or 192 bytes."""
+    """MPEG-TS and M2TS: whole packets of 188 or 192 bytes, each with its mark."""
     for length, first in ((188, 0), (192, 4)):
         if len(data) > 4 * length and all(data[first + k * length] == 0x47 for k in range(4)):
+            lost = next((k for k, sync in enumerate(data[first::length]) if sync != 0x47), None)
+            if lost is not None:
+                raise _Damaged(first + lost * length)
             return -(-len(data) // length) * length
     return 0

@@ -5,7 +5,7 @@ import re
 
 VIDEO_SUFFIXES = frozenset(
     {".avi", ".divx", ".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".f4v", ".mkv", ".webm", ".mpg", ".mpeg", ".mpe", ".vob"}
-    | {".ts", ".m2ts", ".mts", ".wmv", ".asf", ".flv", ".ogv", ".mxf", ".nut"}
+    | {".ts", ".m2ts", ".mts", ".wmv", ".asf", ".flv", ".ogv", ".mxf"}
 )
 """Containers that PyAV reads (extra [video]) and that tell when they are cut; raw streams do not."""
 ANIMATION_SUFFIXES = frozenset({".gif", ".apng"})

@@ -75,7 +75,7 @@ def folders(root: pathlib.Path, left_out: LeftOut) -> Iterator[Folder]:
                 left_out.add(fault, name)
             elif entry.is_dir():
                 real, by_link = path.resolve(), linked or entry.is_symlink()
-                if (real, by_link) in visited:
+                if (real, by_link) in visited or (entry.is_symlink() and folder.resolve().is_relative_to(real)):  # or a circle
                     left_out.add("links to folders that are taken already", name)
                     continue
                 visited.add((real, by_link))
@@ -126,7 +126,7 @@ def survey(root: pathlib.Path) -> Survey:
         clips = [clip for clip in clips if clip.split]
     clips = _once(clips, root, left_out)
     found = {clip.split for clip in clips}
-    return Survey(clips, {split: names for split, names in spelled.items() if split in found}, left_out.line())
+    return Survey(clips, {split: spelled[split] for split in SPLITS if split in found}, left_out.line())
 
 
 def _name(path: pathlib.Path, root: pathlib.Path) -> str:

@@ -13,7 +13,7 @@ from PIL import Image
 from data_pipelines.clips.errors import ClipError
 from data_pipelines.clips.shaping import Wanted, over_black, shape_picture, to_bytes
 
-_MOST_PIXELS = 1 << 26  # of a frame that is scaled to be cropped
+_MOST_PIXELS = 1 << 24  # of a frame that is scaled before it is cropped
 
 
 class Turn(NamedTuple):
@@ -26,7 +26,7 @@ class Turn(NamedTuple):
     def array(self, frame: np.ndarray) -> np.ndarray:
         """frame: [H, W, ...] as stored -> as shown."""
         frame = frame.swapaxes(0, 1) if self.transposed else frame
-        return np.ascontiguousarray(frame[:: -1 if self.upside_down else 1, :: -1 if self.mirrored else 1])
+        return frame[:: -1 if self.upside_down else 1, :: -1 if self.mirrored else 1]
 
 
 def turn_of(frame, name: str) -> Turn:
@@ -60,45 +60,48 @@ def _kind(format_name: str) -> _Kind:
 class VideoPicture:
     """A decoded frame, shaped only if it is wanted, and once."""
 
-    def __init__(self, frame, turn: Turn, aspect: float, name: str):
-        """turn, aspect (a pixel's width / height): those of the stream. name: of the file, for errors."""
-        self._frame, self._turn, self._aspect, self._name = frame, turn, aspect, name
+    def __init__(self, frame, turn: Turn, aspect: float):
+        """turn, aspect (a pixel's width / height): those of the stream."""
+        self._frame, self._turn, self._aspect = frame, turn, aspect
         self._shaped: np.ndarray | None = None
 
     def shape(self, wanted: Wanted) -> np.ndarray:
-        """uint8 [height, width, channels]. Raises `ClipError` for a frame that is too narrow to be cropped."""
+        """uint8 [height, width, channels]."""
         if self._shaped is None:
             kind = _kind(self._frame.format.name)
-            self._shaped = self._transparent(wanted, kind.deep) if kind.alpha else self._opaque(wanted, kind.deep)
+            to_height, to_width = self._scaled(wanted)
+            if kind.alpha or to_height * to_width > _MOST_PIXELS:
+                self._shaped = self._by_pillow(wanted, kind)
+            else:
+                self._shaped = self._by_swscale(wanted, kind.deep, to_height, to_width)
             self._frame = None
         return self._shaped
 
-    def _opaque(self, wanted: Wanted, deep: bool) -> np.ndarray:
-        frame, gray = self._frame, wanted.channels == 1
+    def _scaled(self, wanted: Wanted) -> tuple[int, int]:
+        """(height, width) to scale the stored frame to: in a crop, the smallest of the shown aspect ratio that covers."""
         height, width = (wanted.width, wanted.height) if self._turn.transposed else (wanted.height, wanted.width)
-        to_height, to_width = self._scaled(height, width) if wanted.fit == "crop" else (height, width)
+        if wanted.fit == "squash":
+            return height, width
+        shown_width = self._frame.width * self._aspect
+        scale = max(width / shown_width, height / self._frame.height)
+        return max(height, round(self._frame.height * scale)), max(width, round(shown_width * scale))
+
+    def _by_swscale(self, wanted: Wanted, deep: bool, to_height: int, to_width: int) -> np.ndarray:
+        gray = wanted.channels == 1
         pixels = ("gray16le" if gray else "rgb48le") if deep else ("gray" if gray else "rgb24")
         # swscale's bilinear filter is anti-aliased where it shrinks, as Pillow's is. Gray is the luma plane, range expanded.
-        array = frame.to_ndarray(format=pixels, width=to_width, height=to_height, interpolation="BILINEAR")
-        top, left = (to_height - height) // 2, (to_width - width) // 2
-        array = self._turn.array(array[top : top + height, left : left + width])
+        array = self._frame.to_ndarray(format=pixels, width=to_width, height=to_height, interpolation="BILINEAR")
+        array = self._turn.array(array)
+        top, left = (array.shape[0] - wanted.height) // 2, (array.shape[1] - wanted.width) // 2
+        array = np.ascontiguousarray(array[top : top + wanted.height, left : left + wanted.width])
         array = to_bytes(array) if deep else array
         return array[..., None] if gray else array
 
-    def _scaled(self, height: int, width: int) -> tuple[int, int]:
-        """The smallest frame of the shown aspect ratio that covers height x width."""
-        shown_width = self._frame.width * self._aspect
-        scale = max(width / shown_width, height / self._frame.height)
-        to_height, to_width = max(height, round(self._frame.height * scale)), max(width, round(shown_width * scale))
-        if to_height * to_width > _MOST_PIXELS:
-            raise ClipError(
-                f"{self._name}: {self._frame.width}x{self._frame.height} pixels of aspect {self._aspect:g} are too narrow to be "
-                "cropped; encode it again, or build with --fit squash."
-            )
-        return to_height, to_width
-
-    def _transparent(self, wanted: Wanted, deep: bool) -> np.ndarray:
-        """Composited before it is scaled: colors of transparent pixels must not bleed into others."""
-        color = over_black(self._frame.to_ndarray(format="rgba64le" if deep else "rgba"))
-        color = self._turn.array(to_bytes(color) if deep else color)
-        return shape_picture(Image.fromarray(color), wanted, 1 / self._aspect if self._turn.transposed else self._aspect)
+    def _by_pillow(self, wanted: Wanted, kind: _Kind) -> np.ndarray:
+        """Composited before it is scaled (colors of transparent pixels must not bleed into others), cropped before as well."""
+        layout = ("rgba64le" if kind.deep else "rgba") if kind.alpha else ("rgb48le" if kind.deep else "rgb24")
+        array = self._frame.to_ndarray(format=layout)
+        array = over_black(array) if kind.alpha else array
+        array = self._turn.array(to_bytes(array) if kind.deep else array)
+        aspect = 1 / self._aspect if self._turn.transposed else self._aspect
+        return shape_picture(Image.fromarray(np.ascontiguousarray(array)), wanted, aspect)

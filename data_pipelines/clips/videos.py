@@ -12,7 +12,7 @@ from data_pipelines.clips.errors import ClipError, ExtraNeeded
 from data_pipelines.clips.shaping import Timed, Wanted, check_size
 from data_pipelines.clips.video_frames import VideoPicture, turn_of
 
-_FORMATS = "avi,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mpeg,mpegvideo,mpegts,mpegtsraw,asf,asf_o,flv,live_flv,ogg,mxf,nut"
+_FORMATS = "avi,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mpeg,mpegvideo,mpegts,mpegtsraw,asf,asf_o,flv,live_flv,ogg,mxf"
 """Playlists and lists of files (hls, concat, dash, ...) are none of these: they would open further files and addresses."""
 _FORMATS_WITH_ESTIMATES = frozenset({"mpeg", "mpegts", "mpegvideo"})
 
@@ -114,7 +114,7 @@ class _Watch:
             self._first = time if self._first is None else min(self._first, time)
             self._end = max(time + seconds, self._end or 0.0)
         self._count += 1
-        return Timed(VideoPicture(frame, self._turn, self._aspect, self._name), time, seconds or None)
+        return Timed(VideoPicture(frame, self._turn, self._aspect), time, seconds or None)
 
     def end(self) -> None:
         """Raises `ClipError` where much less came than the container claims; small differences are usual."""

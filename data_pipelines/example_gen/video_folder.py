@@ -120,8 +120,8 @@ class VideoFolder(ClipBuilder):
             taken = ", ".join(sorted(kinds.VIDEO_SUFFIXES | kinds.ANIMATION_SUFFIXES))
             pictures = ", ".join(sorted(kinds.PICTURE_SUFFIXES))
             raise ValueError(
-                f"{kinds.shown(source)} holds no video; expected {taken}, or folders of {pictures}."
-                + (f" {found.left_out.capitalize()}." if found.left_out else "")
+                f"{kinds.shown(source)} holds no video; expected {taken}, or folders of {pictures}"
+                + (f"; {found.left_out}." if found.left_out else ".")
             )
         splits = [split for split in sources.SPLITS if split in found.spelled]
         by_hash = [clip for clip in found.clips if clip.split is None]

@@ -19,7 +19,7 @@ def read(path, channels=3, height=24, width=32, fit="squash", **limits):
 CONTAINERS = {
     ".avi": "mpeg4", ".divx": "mpeg4", ".mp4": "libx264", ".m4v": "mpeg4", ".mov": "libx264", ".3gp": "mpeg4", ".f4v": "libx264",
     ".mkv": "libx264", ".webm": "libvpx", ".mpg": "mpeg1video", ".mpeg": "mpeg2video", ".vob": "mpeg2video", ".ts": "libx264",
-    ".m2ts": "libx264", ".mts": "mpeg2video", ".wmv": "wmv2", ".asf": "wmv2", ".flv": "flv", ".ogv": "libvpx", ".nut": "mpeg4",
+    ".m2ts": "libx264", ".mts": "mpeg2video", ".wmv": "wmv2", ".asf": "wmv2", ".flv": "flv", ".ogv": "libvpx",
     ".mxf": "mpeg2video",
 }  # fmt: skip
 FORMATS = {".divx": "avi", ".f4v": "mp4"}  # names that the writer does not know
