@@ -31,14 +31,16 @@ def default_data_dir() -> str:
     return os.environ.get("TFDS_DATA_DIR") or os.path.join(os.path.expanduser("~"), "tensorflow_datasets")
 
 
-def data_folder(data_dir: str | None = None) -> pathlib.Path:
-    """The folder of prepared data sets. Raises `ValueError` for one that is not of this machine's file system."""
-    return files.local(data_dir or default_data_dir(), "data_dir")
+def root_dir(data_dir: str | None = None) -> pathlib.Path:
+    """`data_dir`, or `default_data_dir`. Raises `ValueError` for an address (gs://...), which would become a local folder."""
+    if data_dir:
+        return files.local(data_dir, "The folder of data sets (data_dir)")
+    return files.local(default_data_dir(), "TFDS_DATA_DIR")
 
 
 def prepared(data_dir: str | None = None) -> list[Prepared]:
     """All whole data sets below `data_dir`, sorted by name and version; half-built ones (other folder names) are not seen."""
-    root = data_folder(data_dir)
+    root = root_dir(data_dir)
     found = []
     for marker in [*root.glob("*/*/features.json"), *root.glob("*/*/*/features.json")]:
         folder = marker.parent
@@ -70,7 +72,7 @@ def find(name: str, data_dir: str | None = None) -> Prepared:
         and match["version"] in (None, entry.version)
     ]
     names = sorted({entry.name for entry in candidates})
-    where = str(data_folder(data_dir))
+    where = str(root_dir(data_dir))
     if not names:
         there = ", ".join(sorted({entry.name for entry in everything})) or "none"
         raise ValueError(

@@ -44,10 +44,11 @@ class _Build(abc.ABC):
         """The TFDS builder for these options."""
 
     def _options(self):
+        from data_pipelines import catalogue
         from data_pipelines.example_gen.base import BuildOptions
 
         return {
-            "data_dir": str(_data_folder(self.data_dir)),
+            "data_dir": str(catalogue.root_dir(self.data_dir or None)),
             "options": BuildOptions(
                 source=self.source, max_bad_clips=self.max_bad_clips, max_frames=self.max_frames, max_pixels=self.max_pixels
             ),
@@ -106,7 +107,7 @@ class BuildBair(_Build):
 
 @dataclass(frozen=True, kw_only=True)
 class BuildVideoFolder(_Build):
-    """Your own videos: avi, mp4, mkv, mov, webm, gif, or folders of numbered pictures."""
+    """Your own videos: video files, GIFs and other animations, or folders of numbered pictures."""
 
     name: str = "mine"
     """What to call the data set: load it as video_folder/NAME."""
@@ -116,7 +117,7 @@ class BuildVideoFolder(_Build):
     """Frames per second, by dropping or repeating frames; 0 = each clip's own."""
     fit: Literal["crop", "squash"] = "crop"
     test_percent: float = 10.0
-    """Share of clips for the test split, chosen by a hash of their names; unused where there is a folder called train."""
+    """Share of clips for the test split, chosen by a hash of their names; unused where folders are called train, test, ..."""
     segment_frames: int = 300
     """Clips are cut into records of at most so many frames."""
 
@@ -153,7 +154,7 @@ class List:
             size = describe.size_on_disk(pathlib.Path(entry.path))
             print(f"{entry.name}:{entry.version}  {size / 1e6:.1f} MB  {entry.path}")
         if not found:
-            print(f"No data set is prepared in {_data_folder(self.data_dir)}.")
+            print(f"No data set is prepared in {catalogue.root_dir(self.data_dir or None)}.")
         print(f"To build: {', '.join(BUILDERS)} (svg-data build NAME --help)")
         return 0
 
@@ -260,12 +261,6 @@ class _Progress:
 
     def __exit__(self, *error):
         self._bars.stop()
-
-
-def _data_folder(given: str) -> pathlib.Path:
-    from data_pipelines import catalogue
-
-    return catalogue.data_folder(given or None)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from data_pipelines import checks, moving_mnist
+from data_pipelines import checks, files, moving_mnist
 from data_pipelines.window_request import WindowRequest
 
 _GENERATED = "moving_mnist"
@@ -58,6 +58,8 @@ def load(
     Raises: ValueError for a value out of range, an unknown option, split, tensor or data set.
     """
     checks.require(isinstance(name, str) and name != "", f"name must be the name of a data set, got {name!r}.")
+    if data_dir:
+        files.local(data_dir, "data_dir")
     request = WindowRequest(
         split=split,
         seq_len=seq_len,

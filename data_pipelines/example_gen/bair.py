@@ -1,11 +1,12 @@
-"""The BAIR robot pushing data set, read from its own `softmotion30_44k` TFRecords (SVG paper §5.3).
+"""The BAIR robot pushing data set, read from its own `softmotion30_44k` TFRecords (SVG paper, section 5.3).
 
 One `tf.train.Example` per trajectory of 30 frames, 64x64 RGB as raw bytes under "{t}/image_aux1/encoded". The records are
 streamed as they are: no picture files in between. Actions are dropped, as in the paper.
 """
 
 import dataclasses
-import os
+import pathlib
+import re
 from collections.abc import Iterator
 from typing import Literal
 
@@ -13,12 +14,16 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from data_pipelines import checks
 from data_pipelines.clip_storage import clip_features, encode_clip
-from data_pipelines.example_gen.base import ClipBuilder, ClipError, Plan
+from data_pipelines.clips import ClipError, kinds, sources
+from data_pipelines.example_gen.base import ClipBuilder, Plan
 
 SIZE = 64
 CHUNK_FRAMES = 3
 """A training window of 12 frames inflates 14; chunks of 3 pack as tightly as chunks of 6 here (measured)."""
+_FOLDER = "softmotion30_44k"
+_RECORDS = re.compile(r"\.tfrecords?(-\d+-of-\d+)?(\.gz)?$", re.IGNORECASE)
 _FRAME_BYTES = SIZE * SIZE * 3
 _CITATION = """@inproceedings{ebert2017self,
   title={Self-Supervised Visual Planning with Temporal Skip Connections},
@@ -35,13 +40,12 @@ class BairConfig(tfds.core.BuilderConfig):
     camera: Literal["image_aux1", "image_main"] = "image_aux1"
 
     def __post_init__(self):
-        if self.camera not in ("image_aux1", "image_main"):
-            raise ValueError(f"camera must be 'image_aux1' or 'image_main', got {self.camera!r}.")
+        checks.one_of("camera", self.camera, ("image_aux1", "image_main"))
 
 
 @dataclasses.dataclass(frozen=True)
 class BairJob:
-    """One TFRecord file of trajectories."""
+    """One TFRecord file of trajectories, compressed where its name ends in .gz."""
 
     path: str
     source: str
@@ -70,7 +74,8 @@ def _trajectory(serialized: bytes, camera: str, where: str, max_frames: int) -> 
 
 def read_bair_file(job: BairJob) -> Iterator[tuple[str, dict]]:
     """Streams the trajectories of one file. Raises `ClipError` where the file is damaged; what came before has been yielded."""
-    records = iter(tf.data.TFRecordDataset(job.path).prefetch(1))
+    compression = "GZIP" if job.path.lower().endswith(".gz") else ""
+    records = iter(tf.data.TFRecordDataset(job.path, compression).prefetch(1))
     number = 0
     while True:
         where = f"{job.path}, record {number}"
@@ -112,18 +117,32 @@ class Bair(ClipBuilder):
         )
 
     def plan(self) -> Plan:
-        source = self.source_dir()
-        root = source / "softmotion30_44k" if (source / "softmotion30_44k").is_dir() else source
-        jobs: dict[str, list[BairJob]] = {}
-        for split in ("train", "test"):
-            files = sorted((root / split).glob("*.tfrecord*")) if (root / split).is_dir() else []
-            jobs[split] = [
-                BairJob(os.fspath(path.resolve()), f"{split}/{path.name}", self.builder_config.camera, self.options.max_frames)
-                for path in files
-                if path.is_file()
-            ]
+        source, left_out = self.source_dir(), sources.LeftOut()
+        root = source / _FOLDER if (source / _FOLDER).is_dir() else source
+        jobs: dict[str, list[BairJob]] = {"train": [], "test": []}
+        elsewhere: list[pathlib.Path] = []
+        for folder in sources.folders(root, left_out):
+            for path in folder.files:
+                split, name = path.parent.name, kinds.shown(path.relative_to(root))
+                if not _RECORDS.search(path.name):
+                    left_out.add(f"of the kind {kinds.suffix(path.name) or 'without a suffix'}", name)
+                elif path.parent.parent == root and split in jobs:
+                    options = (self.builder_config.camera, self.options.max_frames)
+                    jobs[split].append(BairJob(str(path.resolve()), f"{split}/{kinds.shown(path.name)}", *options))
+                else:
+                    elsewhere.append(path)
+                    left_out.add("records outside of train and test", name)
         if not any(jobs.values()):
-            raise ValueError(
-                f"{source} holds no BAIR records; expected softmotion30_44k/train/traj_*.tfrecords and .../test/... below it."
-            )
-        return Plan(jobs, [f"{sum(map(len, jobs.values()))} files of trajectories found"])
+            raise ValueError(_nothing(source, root, elsewhere, left_out))
+        notes = [f"{sum(map(len, jobs.values()))} files of trajectories found", left_out.line()]
+        return Plan(jobs, [note for note in notes if note])
+
+
+def _nothing(source: pathlib.Path, root: pathlib.Path, elsewhere: list[pathlib.Path], left_out: sources.LeftOut) -> str:
+    """What was found in the place of records, and what is wanted."""
+    text = f"{source} holds no BAIR records; expected {_FOLDER}/train/traj_*.tfrecords and .../test/... below it"
+    if elsewhere and root.name in ("train", "test"):
+        return f"{text}. {root} seems to be one of its splits: give the folder above it."
+    if elsewhere:
+        return f"{text}; found {len(elsewhere)} files of records elsewhere (e.g. {elsewhere[0]}). Put them into train and test."
+    return f"{text}{'; ' + left_out.line() if left_out.line() else ''}."

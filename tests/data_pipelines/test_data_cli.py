@@ -5,14 +5,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_pipelines import cli
+from data_pipelines import catalogue, cli
+from tests.data_pipelines import media
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     root = tmp_path_factory.mktemp("cli")
     names = ("person01_boxing_d1", "person02_walking_d2", "person21_boxing_d1")
-    clips = {name: clip_files.moving(i, 30, 48, 64, 1) for i, name in enumerate(names)}
+    clips = {name: media.moving(i, 30, 48, 64, 1) for i, name in enumerate(names)}
     clip_files.write_kth(root / "kth", clips)
     assert cli.main(["build", "kth", "--source", str(root / "kth"), "--data-dir", str(root / "data")]) == 0
     return root
@@ -67,9 +68,9 @@ def test_stats_schema_validate(made, capsys):
 
 
 def test_leakage_exits_with_one(tmp_path, capsys):
-    film = clip_files.moving(0, 6, 16, 16)
+    film = media.moving(0, 6, 16, 16)
     for split in ("train", "test"):
-        clip_files.write_video(tmp_path / "videos" / split / "same.avi", film)
+        media.write_video(tmp_path / "videos" / split / "same.avi", film)
     arguments = (
         "video_folder",
         "--source",
@@ -88,7 +89,7 @@ def test_leakage_exits_with_one(tmp_path, capsys):
 
 def test_bad_clips_are_listed(tmp_path, capsys):
     for name in "abc":
-        clip_files.write_video(tmp_path / "videos" / f"{name}.avi", clip_files.moving(ord(name), 6, 16, 16))
+        media.write_video(tmp_path / "videos" / f"{name}.avi", media.moving(ord(name), 6, 16, 16))
     (tmp_path / "videos" / "d.avi").write_text("text")
     arguments = ["build", "video_folder", "--source", tmp_path / "videos", "--data-dir", tmp_path / "data", "--test-percent", 0]
     code, out, err = run(capsys, *arguments)
@@ -143,6 +144,6 @@ def test_help_of_every_command(capsys):
 
 def test_default_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
-    assert cli._data_folder("") == tmp_path
+    assert catalogue.root_dir() == tmp_path
     monkeypatch.delenv("TFDS_DATA_DIR")
-    assert cli._data_folder("").name == "tensorflow_datasets"
+    assert catalogue.root_dir().name == "tensorflow_datasets"
