@@ -136,7 +136,7 @@ def frame_shape(features: tfds.features.FeaturesDict) -> tuple[int, int, int, in
     """
     feature = next((features[key] for key in features if key == STORED), None)
     shape = getattr(feature, "shape", None)
-    if shape is None or len(shape) != 5 or feature.dtype != np.uint8:
+    if shape is None or len(shape) != 5 or feature.np_dtype != np.uint8:
         raise ValueError(
             f"Not a data set of clips: expected a feature {STORED}, uint8 [None, H, W, K, C], found {sorted(features)}."
         )

@@ -105,7 +105,7 @@ def _set_domain(schema, feature, seen, features) -> None:
         feature.int_domain.min = int(min(entry.num_stats.min for entry in seen))
     elif feature.name == "first_frame":
         feature.int_domain.min = 0
-    elif feature.name in features and features[feature.name].dtype == bool:
+    elif feature.name in features and features[feature.name].np_dtype == bool:
         feature.int_domain.min, feature.int_domain.max = 0, 1
 
 
