@@ -1,13 +1,11 @@
 """`svg-data` from end to end on small sources."""
 
-import pathlib
-
 import clip_files
 import numpy as np
 import pytest
 from PIL import Image
 
-from data_pipelines import cli
+from data_pipelines import catalogue, cli
 from tests.data_pipelines import media
 
 
@@ -130,6 +128,6 @@ def test_help_of_every_command(capsys):
 
 def test_default_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
-    assert cli._default_data_dir() == str(tmp_path)
+    assert catalogue.root_dir() == tmp_path
     monkeypatch.delenv("TFDS_DATA_DIR")
-    assert pathlib.Path(cli._default_data_dir()).name == "tensorflow_datasets"
+    assert catalogue.root_dir().name == "tensorflow_datasets"
