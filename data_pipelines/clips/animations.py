@@ -13,8 +13,8 @@ from data_pipelines.clips.shaping import Timed, Wanted, check_size, shape_pictur
 _SHORTEST, _UNTOLD = 0.02, 0.1  # browsers and FFmpeg show a frame without a delay for 0.1 s
 
 
-def is_animation(path: str | os.PathLike) -> bool:
-    """Whether a file is read here: by its suffix, and a .webp or .tif by its number of frames."""
+def is_animation(path: str | os.PathLike) -> bool | None:
+    """Whether a file is read here: by its suffix, and a .webp or .tif by its number of frames; None where that is unreadable."""
     suffix = kinds.suffix(path)
     if suffix in kinds.ANIMATION_SUFFIXES:
         return True
@@ -24,7 +24,7 @@ def is_animation(path: str | os.PathLike) -> bool:
         with pictures.opened(path, 1 << 62) as picture:
             return pictures.count_frames(picture) > 1
     except ClipError:
-        return False  # as a picture it is refused with its name
+        return None
 
 
 def read(path: str | os.PathLike, wanted: Wanted) -> Iterator[Timed]:

@@ -40,10 +40,10 @@ class LeftOut:
         count, example = self._counts.get(kind, (0, name))
         self._counts[kind] = (count + 1, example)
 
-    def line(self) -> str:
-        """One line, or "" where nothing is left out."""
+    def line(self, word: str = "left out") -> str:
+        """One line that begins with `word`, or "" where nothing is left out."""
         parts = [f"{count} {kind} (e.g. {example})" for kind, (count, example) in sorted(self._counts.items())]
-        return "left out: " + "; ".join(parts) if parts else ""
+        return f"{word}: {'; '.join(parts)}" if parts else ""
 
 
 class Folder(NamedTuple):
@@ -148,15 +148,9 @@ def _found(root: pathlib.Path, left_out: LeftOut) -> list[pathlib.Path]:
     found: list[pathlib.Path] = []
     outer: list[tuple[pathlib.Path, list[pathlib.Path]]] = []
     for folder, files in folders(root, left_out):
-        films, pictures = [], []
-        for file in files:
-            kind = kinds.suffix(file.name)
-            if kind in kinds.VIDEO_SUFFIXES or animations.is_animation(file):
-                films.append(file)
-            elif kind in kinds.PICTURE_SUFFIXES:
-                pictures.append(file)
-            else:
-                left_out.add(f"of the kind {kinds.shown(kind) or 'without a suffix'}", kinds.shown(file.relative_to(root)))
+        films, pictures, others = _sorted_by_kind(files)
+        for file in others:
+            left_out.add(of_kind(file), kinds.shown(file.relative_to(root)))
         found += films
         if pictures and films:
             _add(left_out, "pictures beside videos", pictures, root)
@@ -172,6 +166,32 @@ def _found(root: pathlib.Path, left_out: LeftOut) -> list[pathlib.Path]:
         else:
             found.append(folder)
     return found
+
+
+def of_kind(file: pathlib.Path) -> str:
+    """The kind of a file of no known kind, to be counted."""
+    return f"of the kind {kinds.shown(kinds.suffix(file.name)) or 'without a suffix'}"
+
+
+def _sorted_by_kind(files: list[pathlib.Path]) -> tuple[list[pathlib.Path], list[pathlib.Path], list[pathlib.Path]]:
+    """Videos and animations, pictures, others.
+
+    A .webp or .tif that cannot be read is a frame where another of its kind is one; else it is a clip, to be refused by name.
+    """
+    films, pictures, others, unreadable = [], [], [], []
+    for file in files:
+        kind = kinds.suffix(file.name)
+        animated = kind in kinds.VIDEO_SUFFIXES or animations.is_animation(file)
+        if animated is None:
+            unreadable.append(file)
+        elif animated:
+            films.append(file)
+        else:
+            (pictures if kind in kinds.PICTURE_SUFFIXES else others).append(file)
+    still = {kinds.suffix(file.name) for file in pictures}
+    for file in unreadable:
+        (pictures if kinds.suffix(file.name) in still else films).append(file)
+    return films, pictures, others
 
 
 def _add(left_out: LeftOut, kind: str, files: list[pathlib.Path], root: pathlib.Path) -> None:

@@ -125,7 +125,7 @@ class Bair(ClipBuilder):
             for path in folder.files:
                 split, name = path.parent.name, kinds.shown(path.relative_to(root))
                 if not _RECORDS.search(path.name):
-                    left_out.add(f"of the kind {kinds.suffix(path.name) or 'without a suffix'}", name)
+                    left_out.add(sources.of_kind(path), name)
                 elif path.parent.parent == root and split in jobs:
                     options = (self.builder_config.camera, self.options.max_frames)
                     jobs[split].append(BairJob(str(path.resolve()), f"{split}/{kinds.shown(path.name)}", *options))
@@ -145,4 +145,4 @@ def _nothing(source: pathlib.Path, root: pathlib.Path, elsewhere: list[pathlib.P
         return f"{text}. {root} seems to be one of its splits: give the folder above it."
     if elsewhere:
         return f"{text}; found {len(elsewhere)} files of records elsewhere (e.g. {elsewhere[0]}). Put them into train and test."
-    return f"{text}{'; ' + left_out.line() if left_out.line() else ''}."
+    return f"{text}{'; ' + left_out.line('found') if left_out.line() else ''}."

@@ -192,14 +192,14 @@ def _found(source: pathlib.Path, left_out: sources.LeftOut) -> tuple[dict[str, p
     """The clips below the source by name, and the lists of ranges. Raises `ValueError` where there is no clip, or one twice."""
     clips: dict[str, pathlib.Path] = {}
     lists: list[pathlib.Path] = []
-    others: dict[str, list[pathlib.Path]] = {}
     for path in (path for folder in sources.folders(source, left_out) for path in folder.files):
-        match, suffix = _AVI.fullmatch(path.name), kinds.suffix(path.name)
-        if suffix != ".avi":
-            others.setdefault(suffix, []).append(path)
-            if path.name == SEQUENCES_FILE:
-                lists.append(path)
+        if path.name == SEQUENCES_FILE:
+            lists.append(path)
             continue
+        if kinds.suffix(path.name) != ".avi":
+            left_out.add(sources.of_kind(path), kinds.shown(path.relative_to(source)))
+            continue
+        match = _AVI.fullmatch(path.name)
         if not match or match[3].lower() not in ACTIONS or not 1 <= int(match[2]) <= 25:
             raise ValueError(f"{kinds.shown(path)}: not a KTH clip; expected names such as person01_boxing_d1_uncomp.avi.")
         clip = match[1].lower()
@@ -207,21 +207,9 @@ def _found(source: pathlib.Path, left_out: sources.LeftOut) -> tuple[dict[str, p
             raise ValueError(f"{path}: the same clip is also there as {clips[clip]}; keep one of them.")
         clips[clip] = path
     if not clips:
-        raise ValueError(_nothing(source, others, left_out))
-    for suffix, paths in others.items():
-        if suffix in kinds.VIDEO_SUFFIXES | kinds.PICTURE_SUFFIXES:
-            for path in paths:
-                left_out.add(f"of the kind {suffix}", kinds.shown(path.relative_to(source)))
+        raise ValueError(
+            f"{kinds.shown(source)} holds no .avi file; expected the KTH clips as they are published, e.g. "
+            f"person01_boxing_d1_uncomp.avi, and {SEQUENCES_FILE}. Fetch them, or build another form of the data set with "
+            f"svg-data build video_folder{'; ' + left_out.line('found') if left_out.line() else ''}."
+        )
     return clips, lists
-
-
-def _nothing(source: pathlib.Path, others: dict[str, list[pathlib.Path]], left_out: sources.LeftOut) -> str:
-    """What was found in the place of clips, and what is wanted."""
-    films = [f"{len(paths)} {suffix} (e.g. {kinds.shown(paths[0].relative_to(source))})"
-             for suffix, paths in sorted(others.items()) if suffix in kinds.VIDEO_SUFFIXES | kinds.PICTURE_SUFFIXES]  # fmt: skip
-    found = "; ".join([f"found {', '.join(films)}" if films else "", left_out.line()]).strip("; ")
-    return (
-        f"{kinds.shown(source)} holds no .avi file; expected the KTH clips as they are published, e.g. "
-        f"person01_boxing_d1_uncomp.avi, and {SEQUENCES_FILE}{'; ' + found if found else ''}."
-        + (" Fetch the original clips, or build these with svg-data build video_folder." if films else "")
-    )

@@ -125,7 +125,7 @@ def test_records_in_another_place_are_named(source, tmp_path):
         base.build(builder(flat, tmp_path / "out"))
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "bair.tar").write_bytes(b"x")
-    with pytest.raises(ValueError, match=r"holds no BAIR records; .*left out: 1 of the kind .tar \(e.g. bair.tar\)"):
+    with pytest.raises(ValueError, match=r"holds no BAIR records; .*found: 1 of the kind .tar \(e.g. bair.tar\)"):
         base.build(builder(tmp_path / "other", tmp_path / "out"))
     clip_files.nothing_built(tmp_path / "out")
 

@@ -191,7 +191,7 @@ def test_another_form_of_the_data_set_is_named(tmp_path):
         folder.mkdir(parents=True)
         for i in range(3):
             (folder / f"person01_boxing_d{i + 1}{suffix}").write_bytes(b"x")
-        found = rf"no .avi file.*found 3 {suffix} \(e.g. boxing/person01_boxing_d1{suffix}\).*video_folder"
+        found = rf"no .avi file.*video_folder; found: 3 of the kind {suffix} \(e.g. boxing/person01_boxing_d1{suffix}\)"
         with pytest.raises(ValueError, match=found):
             base.build(builder(tmp_path / suffix[1:], tmp_path / "out"))
     clip_files.nothing_built(tmp_path)

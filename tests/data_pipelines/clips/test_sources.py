@@ -24,7 +24,7 @@ def test_every_kind_of_clip(tmp_path):
     names = [f"deep/er/{i}{suffix.upper() if i % 2 else suffix}" for i, suffix in enumerate(sorted(kinds.VIDEO_SUFFIXES))]
     touch(tmp_path, *names, "a.gif", "b.apng")
     for i, suffix in enumerate(sorted(kinds.PICTURE_SUFFIXES)):
-        touch(tmp_path, f"p{i}/0{suffix}", f"p{i}/1{suffix}")
+        media.write_pictures(tmp_path / f"p{i}", media.moving(0, 2), suffix)
     media.write_animation(tmp_path / "c.webp", media.moving(0, 2))
     media.write_animation(tmp_path / "d.tif", media.moving(0, 2))
     found, left_out = survey(tmp_path)
@@ -138,6 +138,21 @@ def test_names_of_other_scripts_and_bytes(tmp_path):
     touch(tmp_path, os.fsdecode(b"caf\xe9.mp4"))
     assert set(survey(tmp_path)[0]) == {"x", "caf\\xe9.mp4"}
     assert len(list(clips.read_clip(tmp_path / "x", clips.Wanted(8, 8, 1)))) == 6
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".tif"])
+def test_cut_animations_are_not_left_out_as_pictures(tmp_path, suffix):
+    """They are clips, so that the build names them; but a cut frame among frames stays one."""
+    for name in ("alone/a", "films/a", "films/b"):
+        media.write_animation(tmp_path / (name + suffix), media.moving(0, 6, 16, 16))
+    media.write_pictures(tmp_path / "frames", media.moving(0, 3, 16, 16), suffix)
+    for name in ("alone/a", "films/b", "frames/frame1"):
+        file = tmp_path / (name + suffix)
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 3])
+    assert survey(tmp_path) == (dict.fromkeys([f"alone/a{suffix}", f"films/a{suffix}", f"films/b{suffix}", "frames"]), "")
+    for name in (f"alone/a{suffix}", f"films/b{suffix}", "frames"):
+        with pytest.raises(clips.ClipError):
+            list(clips.read_clip(tmp_path / name, clips.Wanted(8, 8, 1)))
 
 
 def test_natural_order():
