@@ -14,6 +14,7 @@ An existing schema is kept, because it may have been edited, unless told otherwi
 import math
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
@@ -105,7 +106,7 @@ def _set_domain(schema, feature, seen, features) -> None:
         feature.int_domain.min = int(min(entry.num_stats.min for entry in seen))
     elif feature.name == "first_frame":
         feature.int_domain.min = 0
-    elif feature.name in features and features[feature.name].np_dtype == bool:
+    elif feature.name in features and np.issubdtype(features[feature.name].np_dtype, np.bool_):
         feature.int_domain.min, feature.int_domain.max = 0, 1
 
 
