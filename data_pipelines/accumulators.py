@@ -31,19 +31,26 @@ class Quantiles:
 
     def __init__(self):
         self._levels: list[list[np.ndarray]] = [[]]
+        self._sizes = [0]
         self._odd = False
 
     def add(self, values: np.ndarray) -> None:
-        self._levels[0].append(np.asarray(values, np.float64).ravel())
+        self._put(0, np.asarray(values, np.float64).ravel())
         level = 0
-        while sum(map(len, self._levels[level])) >= _SKETCH:
+        while self._sizes[level] >= _SKETCH:
             full = np.sort(np.concatenate(self._levels[level]))
-            if len(self._levels) == level + 1:
-                self._levels.append([])
             even = len(full) // 2 * 2
-            self._levels[level] = [full[even:]]
-            self._levels[level + 1].append(full[int(self._odd) : even : 2])
+            self._levels[level], self._sizes[level] = [], 0
+            self._put(level, full[even:])
+            self._put(level + 1, full[int(self._odd) : even : 2])
             self._odd, level = not self._odd, level + 1
+
+    def _put(self, level: int, values: np.ndarray) -> None:
+        if level == len(self._levels):
+            self._levels.append([])
+            self._sizes.append(0)
+        self._levels[level].append(values)
+        self._sizes[level] += len(values)
 
     def weighted(self) -> tuple[np.ndarray, np.ndarray]:
         """Sorted values, and the weight of each."""
