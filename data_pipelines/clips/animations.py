@@ -37,7 +37,8 @@ def read(path: str | os.PathLike, wanted: Wanted) -> Iterator[Timed]:
             raise ClipError(f"{name}: more than {wanted.max_frames} frames (option --max-frames); cut it into clips.")
         timed, size = picture.format != "TIFF", None
         for number in range(count):
-            picture.seek(number)
+            with pictures.quiet():
+                picture.seek(number)
             check_size(name, *picture.size, wanted.max_pixels)  # pages of a TIFF have sizes of their own
             whole = pictures.upright(picture, os.fspath(path))
             size = size or whole.size

@@ -12,6 +12,7 @@ from data_pipelines.clips.errors import ClipError
 
 _SEGMENT, _CLUSTER = 0x18538067, 0x1F43B675
 _ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+_ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 _ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _MXF_PARTITION = bytes.fromhex("060e2b34020501010d01020101")
 _BOXES = frozenset(
@@ -77,7 +78,7 @@ def _riff(data) -> int:
         length = _number(data, at + 4, 4, "little")
         if not length or length >= 0xFFFFFFF0:
             return 0  # left open by a recorder
-        if at + 8 + length > len(data) + 1:  # some writers leave the last padding byte out
+        if at + length > len(data):  # some writers count this header of 8 bytes, or leave the last padding byte out
             return at + 8 + length
         at += 8 + length + length % 2
     return 0
@@ -86,12 +87,14 @@ def _riff(data) -> int:
 def _boxes(data) -> int:
     """MP4, QuickTime, 3GP."""
     at = 0
-    while at + 8 <= len(data) and data[at + 4 : at + 8].isalnum():
-        length = _number(data, at, 4)
+    while at + 8 <= len(data):
+        kind, length = data[at + 4 : at + 8], _number(data, at, 4)
         if length == 1:
             length = _number(data, at + 8, 8)
         if length < 8:
             return 0  # 0: to the end of the file
+        if at + length > len(data) and kind not in _BOXES:
+            return 0  # something behind the last box
         at += length
     return at
 
@@ -180,15 +183,22 @@ def _ogg(data) -> int:
 def _flv(data) -> int:
     at = _number(data, 5, 4) + 4
     while at < len(data):
+        if data[at] & 31 not in (8, 9, 18):  # sound, picture, script
+            return 0
         at += 11 + _number(data, at + 1, 3) + 4
     return at
 
 
 def _asf(data) -> int:
-    """WMV, ASF: the file's size in its properties, where it is no broadcast."""
+    """WMV, ASF: the file's size in its properties, where it is no broadcast. A packet of zeros is a hole."""
     at = data.find(_ASF_FILE, 0, 1 << 16)
     if at < 0 or _number(data, at + 88, 4, "little") & 1:
         return 0
+    packet, start = _number(data, at + 92, 4, "little"), data.find(_ASF_DATA, 0, 1 << 20) + 50
+    packets = _number(data, start - 10, 8, "little") if start >= 50 else 0
+    for begin in range(start, min(start + packets * packet, len(data)), max(packet, 1)):
+        if not data[begin] and not any(data[begin : begin + packet]):
+            raise _Damaged(begin)
     return _number(data, at + 40, 8, "little")
 
 

@@ -40,7 +40,7 @@ def opened(path: str | os.PathLike, max_pixels: int):
     """
     name = kinds.shown(path)
     try:
-        with _quiet():
+        with quiet():
             picture = Image.open(path, formats=FORMATS)
         with picture:
             check_size(name, *picture.size, max_pixels)
@@ -56,7 +56,7 @@ def opened(path: str | os.PathLike, max_pixels: int):
 
 
 @contextlib.contextmanager
-def _quiet():
+def quiet():
     """Without Pillow's warnings of large pictures, which are judged here, and of odd tags."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -65,12 +65,17 @@ def _quiet():
 
 def count_frames(picture: Image.Image) -> int:
     """Frames of an opened file. A JPEG has one: the second one that phones add is another picture."""
-    with _quiet():
+    with quiet():
         return 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
 
 
 def upright(picture: Image.Image, name: str) -> Image.Image:
     """The current frame of an opened file, mode L or RGB, turned as EXIF says, transparency over black."""
+    with quiet():
+        return _upright(picture, name)
+
+
+def _upright(picture: Image.Image, name: str) -> Image.Image:
     if _has_deep_color(picture):
         if count_frames(picture) > 1:
             raise ClipError(f"{name}: an animation of 16 bits a color; save it with 8.")

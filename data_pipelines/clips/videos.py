@@ -86,13 +86,13 @@ class _Watch:
             self._listed = stream.frames or round(self._claimed * float(stream.average_rate or 0))
         self._durations: dict[int, int] = {}
         self._size, self._count, self._first, self._end = None, 0, None, None
+        # Where transport streams were joined, FFmpeg marks a corrupt packet; what it shows of a cut one is the last packet.
+        self._joined, self._cut = container.format.name == "mpegts", False
 
     def packet(self, packet) -> None:
-        if packet.is_corrupt:
-            raise ClipError(
-                f"{self._name}: damaged after {self._count} frames (the container marks a corrupt part); copy it again, encode "
-                "it again or remove it."
-            )
+        self._cut = self._cut if packet.pts is None and not packet.size else packet.is_corrupt
+        if packet.is_corrupt and not self._joined:
+            raise self._damaged()
         if packet.pts is not None and packet.duration:
             self._durations[packet.pts] = packet.duration
 
@@ -120,12 +120,20 @@ class _Watch:
         """Raises `ClipError` where much less came than the container claims; small differences are usual."""
         if not self._count:
             raise ClipError(f"{self._name}: no frame could be decoded; copy it again or remove it.")
+        if self._cut:
+            raise self._damaged()
         if self._count < 0.9 * self._listed - 1:
             raise self._less(f"{self._count} frames could be decoded of {self._listed}")
         if self._claimed and self._end is not None:
             seconds = self._end - self._first
             if self._claimed - seconds > max(0.1 * self._claimed, 2.5 * seconds / self._count):
                 raise self._less(f"{seconds:.3g} seconds could be decoded of {self._claimed:.3g}")
+
+    def _damaged(self) -> ClipError:
+        return ClipError(
+            f"{self._name}: damaged after {self._count} frames (the container marks a corrupt part); copy it again, encode it "
+            "again or remove it."
+        )
 
     def _less(self, what: str) -> ClipError:
         return ClipError(

@@ -89,10 +89,12 @@ def test_honest_files_pass(tmp_path, suffix, kind):
     assert len(read(tmp_path / f"a{suffix}")) == 30
 
 
-@pytest.mark.parametrize(
-    "suffix, codec",
-    [(".mkv", "ffv1"), (".avi", "mjpeg"), (".mp4", "libx264"), (".webm", "libvpx"), (".ts", "libx264"), (".mxf", "mpeg2video")],
-)
+HOLES = {
+    ".mkv": "ffv1", ".avi": "mjpeg", ".mp4": "libx264", ".webm": "libvpx", ".ts": "libx264", ".mxf": "mpeg2video", ".wmv": "wmv2",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix, codec", sorted(HOLES.items()))
 def test_holes_are_damage(tmp_path, suffix, codec):
     """A download that was allocated whole and filled in part: zeros in the middle, the right length."""
     path = tmp_path / f"a{suffix}"
@@ -103,6 +105,26 @@ def test_holes_are_damage(tmp_path, suffix, codec):
     path.write_bytes(content)
     with pytest.raises(clips.ClipError, match=f"a{suffix}: "):
         read(path)
+
+
+def test_joined_transport_streams_and_sloppy_sizes(tmp_path):
+    """`cat a.ts b.ts`; an AVI that counts its header twice, or leaves its size open; bytes behind the end."""
+    write(tmp_path / "a.ts")
+    content = (tmp_path / "a.ts").read_bytes()
+    (tmp_path / "a.ts").write_bytes(content + content)
+    assert len(read(tmp_path / "a.ts")) == 60
+    with pytest.raises(clips.ClipError, match="time stamps jump from .* to 0"):
+        read(tmp_path / "a.ts", fps=5)
+    write(tmp_path / "a.avi")
+    content = (tmp_path / "a.avi").read_bytes()
+    size = int.from_bytes(content[4:8], "little")
+    for claimed, behind in ((size + 8, b""), (0, b""), (size, bytes(3000)), (size, b"junk" * 100)):
+        (tmp_path / "a.avi").write_bytes(content[:4] + claimed.to_bytes(4, "little") + content[8:] + behind)
+        assert len(read(tmp_path / "a.avi")) == 30
+    for suffix in (".mp4", ".mkv", ".flv"):
+        write(tmp_path / f"b{suffix}")
+        (tmp_path / f"b{suffix}").write_bytes((tmp_path / f"b{suffix}").read_bytes() + b"junk" * 100)
+        assert len(read(tmp_path / f"b{suffix}")) == 30
 
 
 def no_decoder(path):
