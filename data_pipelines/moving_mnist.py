@@ -134,6 +134,9 @@ def load(request: WindowRequest, options: Options) -> tf.data.Dataset:
     names = request.wanted((FRAMES, *STATES), STATES, "moving_mnist")
     images = digit_images.load_digits(options.digits, request.split, options.digits_dir, options.train_digits)
     renderer = Renderer(images, options.canvas, options.size)
+    of_frames = [request.rows if request.whole_batches else None, request.seq_len, options.num_digits]
+    shapes = {name: [*of_frames, 2] for name in ("positions", "velocities")}
+    shapes |= {"collisions": of_frames, "digit_ids": [of_frames[0], options.num_digits]}
     length = options.num_sequences
     if length is None and not (request.repeat and request.split == "train"):
         length = _DEFAULT_SEQUENCES[request.split]
@@ -148,11 +151,10 @@ def load(request: WindowRequest, options: Options) -> tf.data.Dataset:
         states = motion.every(motion.simulate(options.physics, words), request.frame_stride)
         ids = motion.digit_ids(words, renderer.num_images)
         element = states._asdict() | {"digit_ids": ids}
+        element = {name: tf.ensure_shape(value, shapes[name]) for name, value in element.items()}
         if FRAMES in names:
-            positions = tf.ensure_shape(states.positions, [None, request.seq_len, options.num_digits, 2])
-            element[FRAMES] = renderer(ids, positions)
-        if request.whole_batches:
-            element = {name: tf.ensure_shape(value, [request.rows, *value.shape[1:]]) for name, value in element.items()}
+            frames = renderer(ids, element["positions"])
+            element[FRAMES] = tf.ensure_shape(frames, [*of_frames[:2], *frames.shape[2:]])
         return {name: element[name] for name in names}
 
     dataset = _batch_numbers(request, length).map(batch, num_parallel_calls=min(4, os.cpu_count() or 1), deterministic=True)

@@ -25,6 +25,11 @@ def test_generated_tensors_are_those_that_were_asked_for():
     everything = first("moving_mnist", **GENERATED, with_states=True)
     assert list(everything) == ["frames", "positions", "velocities", "collisions", "digit_ids"]
     assert list(first("moving_mnist", **GENERATED)) == ["frames"]
+    for split, rows in (("train", 4), ("test", None)):
+        spec = data_pipelines.load("moving_mnist", split, **GENERATED, with_states=True).element_spec
+        shapes = {name: tuple(tensor.shape) for name, tensor in spec.items()}
+        assert shapes["frames"] == (rows, 5, 16, 16, 1) and shapes["positions"] == shapes["velocities"] == (rows, 5, 2, 2)
+        assert shapes["collisions"] == (rows, 5, 2) and shapes["digit_ids"] == (rows, 2)
     some = first("moving_mnist", **GENERATED, tensors=("digit_ids", "positions"))
     assert list(some) == ["digit_ids", "positions"]
     for name, value in some.items():
