@@ -5,6 +5,7 @@ streamed as they are: no picture files in between. Actions are dropped, as in th
 """
 
 import dataclasses
+import os
 import pathlib
 import re
 from collections.abc import Iterator
@@ -75,10 +76,10 @@ def _trajectory(serialized: bytes, camera: str, where: str, max_frames: int) -> 
 def read_bair_file(job: BairJob) -> Iterator[tuple[str, dict]]:
     """Streams the trajectories of one file. Raises `ClipError` where the file is damaged; what came before has been yielded."""
     compression = "GZIP" if job.path.lower().endswith(".gz") else ""
-    records = iter(tf.data.TFRecordDataset(job.path, compression).prefetch(1))
+    records = iter(tf.data.TFRecordDataset(os.fsencode(job.path), compression).prefetch(1))
     number = 0
     while True:
-        where = f"{job.path}, record {number}"
+        where = f"{kinds.shown(job.path)}, record {number}"
         try:
             serialized = next(records).numpy()
         except StopIteration:
@@ -93,7 +94,7 @@ def read_bair_file(job: BairJob) -> Iterator[tuple[str, dict]]:
         yield key, encode_clip(frames, clip_id=key, source=job.source, group=job.source, chunk_frames=CHUNK_FRAMES)
         number += 1
     if not number:
-        raise ClipError(f"{job.path}: holds no record; fetch the file again or remove it.")
+        raise ClipError(f"{kinds.shown(job.path)}: holds no record; fetch the file again or remove it.")
 
 
 class Bair(ClipBuilder):
@@ -140,9 +141,10 @@ class Bair(ClipBuilder):
 
 def _nothing(source: pathlib.Path, root: pathlib.Path, elsewhere: list[pathlib.Path], left_out: sources.LeftOut) -> str:
     """What was found in the place of records, and what is wanted."""
-    text = f"{source} holds no BAIR records; expected {_FOLDER}/train/traj_*.tfrecords and .../test/... below it"
+    text = f"{kinds.shown(source)} holds no BAIR records; expected {_FOLDER}/train/traj_*.tfrecords and .../test/... below it"
     if elsewhere and root.name in ("train", "test"):
-        return f"{text}. {root} seems to be one of its splits: give the folder above it."
+        return f"{text}. {kinds.shown(root)} seems to be one of its splits: give the folder above it."
     if elsewhere:
-        return f"{text}; found {len(elsewhere)} files of records elsewhere (e.g. {elsewhere[0]}). Put them into train and test."
+        example = kinds.shown(elsewhere[0])
+        return f"{text}; found {len(elsewhere)} files of records elsewhere (e.g. {example}). Put them into train and test."
     return f"{text}{'; ' + left_out.line('found') if left_out.line() else ''}."
