@@ -80,8 +80,22 @@ def _riff(data) -> int:
             return 0  # left open by a recorder
         if at + length > len(data):  # some writers count this header of 8 bytes, or leave the last padding byte out
             return at + 8 + length
+        if data[at + 8 : at + 11] == b"AVI":  # or AVIX
+            _check_chunks(data, at + 12, min(at + 8 + length, len(data)))
         at += 8 + length + length % 2
     return 0
+
+
+def _check_chunks(data, at: int, end: int) -> None:
+    """The chunks of an AVI follow each other. Eight zeros in the place of one are a hole; an empty chunk is a dropped frame."""
+    while at + 8 <= end:
+        kind, length = data[at : at + 4], _number(data, at + 4, 4, "little")
+        if kind == b"LIST" and data[at + 8 : at + 12] in (b"movi", b"rec "):
+            at += 12
+        elif kind == bytes(4) and not length:
+            raise _Damaged(at)
+        else:
+            at += 8 + length + length % 2
 
 
 def _boxes(data) -> int:

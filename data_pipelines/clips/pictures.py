@@ -127,6 +127,8 @@ def _deep_gray(picture: Image.Image, file: Image.Image, name: str) -> np.ndarray
     tags = getattr(file, "tag_v2", {})
     top = (1 << bits) - 1 if 8 < (bits := max(tags.get(_BITS, (16,)))) < 16 else 65535
     values = values.astype(np.int64)
+    if isinstance(key := file.info.get("transparency"), int):
+        values[values == key] = 0  # PNG's transparent gray
     if tags.get(_PHOTOMETRIC) == 0:  # zero is white; Pillow turns only 8 bits and less
         values = top - values
     return to_bytes(values) if top == 65535 else np.rint(values * (255 / top)).astype(np.uint8)

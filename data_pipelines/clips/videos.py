@@ -81,9 +81,9 @@ class _Watch:
     def __init__(self, name: str, container, stream):
         self._name, self._stream = name, stream
         self._turn, self._aspect = None, _ratio(stream.sample_aspect_ratio)
-        self._claimed, self._listed = _claimed_seconds(container, stream), 0
-        if container.format.name in ("avi", "mxf"):  # others list frames that are not shown
-            self._listed = stream.frames or round(self._claimed * float(stream.average_rate or 0))
+        self._claimed, self._listed = _claimed_seconds(container, stream), 0.0
+        if container.format.name == "mxf":  # others may change their rate, drop frames, or list some that are not shown
+            self._listed = self._claimed * float(stream.average_rate or 0)
         self._durations: dict[int, int] = {}
         self._size, self._count, self._first, self._end = None, 0, None, None
         # Where transport streams were joined, FFmpeg marks a corrupt packet; what it shows of a cut one is the last packet.
@@ -123,9 +123,10 @@ class _Watch:
         if self._cut:
             raise self._damaged()
         if self._count < 0.9 * self._listed - 1:
-            raise self._less(f"{self._count} frames could be decoded of {self._listed}")
+            raise self._less(f"{self._count} frames could be decoded of {self._listed:.0f}")
         if self._claimed and self._end is not None:
-            seconds = self._end - self._first
+            # A stream's own duration is its length; the others count from the container's begin.
+            seconds = self._end - (self._first if self._stream.duration else min(self._first, 0.0))
             if self._claimed - seconds > max(0.1 * self._claimed, 2.5 * seconds / self._count):
                 raise self._less(f"{seconds:.3g} seconds could be decoded of {self._claimed:.3g}")
 

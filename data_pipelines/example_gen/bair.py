@@ -6,6 +6,7 @@ models take frames alone, which is what `data_pipelines.load` hands out unless a
 """
 
 import dataclasses
+import os
 import pathlib
 import re
 from collections.abc import Iterator
@@ -88,10 +89,10 @@ def _numbers(feature, num_frames: int, name: str, size: int, where: str) -> np.n
 def read_bair_file(job: BairJob) -> Iterator[tuple[str, dict]]:
     """Streams the trajectories of one file. Raises `ClipError` where the file is damaged; what came before has been yielded."""
     compression = "GZIP" if job.path.lower().endswith(".gz") else ""
-    records = iter(tf.data.TFRecordDataset(job.path, compression).prefetch(1))
+    records = iter(tf.data.TFRecordDataset(os.fsencode(job.path), compression).prefetch(1))
     number = 0
     while True:
-        where = f"{job.path}, record {number}"
+        where = f"{kinds.shown(job.path)}, record {number}"
         try:
             serialized = next(records).numpy()
         except StopIteration:
@@ -107,7 +108,7 @@ def read_bair_file(job: BairJob) -> Iterator[tuple[str, dict]]:
         yield key, encode_clip(frames, **names, chunk_frames=CHUNK_FRAMES, per_frame=numbers)
         number += 1
     if not number:
-        raise ClipError(f"{job.path}: holds no record; fetch the file again or remove it.")
+        raise ClipError(f"{kinds.shown(job.path)}: holds no record; fetch the file again or remove it.")
 
 
 class Bair(ClipBuilder):
@@ -158,9 +159,10 @@ class Bair(ClipBuilder):
 
 def _nothing(source: pathlib.Path, root: pathlib.Path, elsewhere: list[pathlib.Path], left_out: sources.LeftOut) -> str:
     """What was found in the place of records, and what is wanted."""
-    text = f"{source} holds no BAIR records; expected {_FOLDER}/train/traj_*.tfrecords and .../test/... below it"
+    text = f"{kinds.shown(source)} holds no BAIR records; expected {_FOLDER}/train/traj_*.tfrecords and .../test/... below it"
     if elsewhere and root.name in ("train", "test"):
-        return f"{text}. {root} seems to be one of its splits: give the folder above it."
+        return f"{text}. {kinds.shown(root)} seems to be one of its splits: give the folder above it."
     if elsewhere:
-        return f"{text}; found {len(elsewhere)} files of records elsewhere (e.g. {elsewhere[0]}). Put them into train and test."
+        example = kinds.shown(elsewhere[0])
+        return f"{text}; found {len(elsewhere)} files of records elsewhere (e.g. {example}). Put them into train and test."
     return f"{text}{'; ' + left_out.line('found') if left_out.line() else ''}."

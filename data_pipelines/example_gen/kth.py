@@ -123,11 +123,11 @@ def read_kth_clip(job: KthJob) -> Iterator[tuple[str, dict]]:
     for first, last in ranges:
         if last > len(frames):
             raise ClipError(
-                f"{job.path}: {SEQUENCES_FILE} asks for frames {first}-{last}, the clip has {len(frames)}. "
+                f"{kinds.shown(job.path)}: {SEQUENCES_FILE} asks for frames {first}-{last}, the clip has {len(frames)}. "
                 "Copy the clip again (it may be cut short), or correct the range."
             )
         if last == first:
-            raise ClipError(f"{job.path}: frames {first}-{last} are a single frame; a clip needs at least two.")
+            raise ClipError(f"{kinds.shown(job.path)}: frames {first}-{last} are a single frame; a clip needs at least two.")
     for first, last in ranges:
         key = f"{job.clip}/{first}-{last}"
         example = encode_clip(
@@ -204,7 +204,7 @@ def _found(source: pathlib.Path, left_out: sources.LeftOut) -> tuple[dict[str, p
             raise ValueError(f"{kinds.shown(path)}: not a KTH clip; expected names such as person01_boxing_d1_uncomp.avi.")
         clip = match[1].lower()
         if clip in clips:
-            raise ValueError(f"{path}: the same clip is also there as {clips[clip]}; keep one of them.")
+            raise ValueError(f"{kinds.shown(path)}: the same clip is also there as {kinds.shown(clips[clip])}; keep one of them.")
         clips[clip] = path
     if not clips:
         raise ValueError(

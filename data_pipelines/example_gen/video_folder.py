@@ -113,9 +113,10 @@ class VideoFolder(ClipBuilder):
         )
 
     def plan(self) -> Plan:
-        require_av()
         source, config = self.source_dir(), self.builder_config
         found = sources.survey(source)
+        if any(kinds.suffix(clip.path) in kinds.VIDEO_SUFFIXES for clip in found.clips):
+            require_av()
         if not found.clips:
             taken = ", ".join(sorted(kinds.VIDEO_SUFFIXES | kinds.ANIMATION_SUFFIXES))
             pictures = ", ".join(sorted(kinds.PICTURE_SUFFIXES))

@@ -61,9 +61,9 @@ def _frames(path: pathlib.Path, size: tuple[int, int, int], fit: clips.Fit):
 
 def _check_folder(path: pathlib.Path) -> None:
     """Raises `ValueError` for a folder that holds no pictures, or a video beside a single one (its poster)."""
-    pictures = clips.picture_files(path)
+    pictures = [file for file in clips.picture_files(path) if not animations.is_animation(file)]
     if len(pictures) > 1:
-        return
+        return  # a folder of frames; what stands beside them is not asked
     inside = sorted(file.name for file in path.iterdir() if kinds.is_taken(file.name))
     films = [name for name in inside if kinds.suffix(name) in kinds.VIDEO_SUFFIXES or animations.is_animation(path / name)]
     if films:

@@ -127,18 +127,20 @@ def _codes(indices: list[int]) -> bytes:
     return b"\x02" + b"".join(bytes([len(block)]) + block for block in blocks) + b"\0"
 
 
-def png(width: int, height: int, bits: int, color: int, rows: bytes) -> bytes:
-    """A PNG from its rows, each after its filter's byte. color: 0 gray, 2 RGB, 6 RGBA."""
+def png(width: int, height: int, bits: int, color: int, rows: bytes, transparent: tuple[int, ...] = ()) -> bytes:
+    """A PNG from its rows, each after its filter's byte. color: 0 gray, 2 RGB, 4 gray and alpha, 6 RGBA."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     header = struct.pack(">IIBBBBB", width, height, bits, color, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b"")
+    key = chunk(b"tRNS", struct.pack(f">{len(transparent)}H", *transparent)) if transparent else b""
+    picture = chunk(b"IDAT", zlib.compress(rows, 9))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + key + picture + chunk(b"IEND", b"")
 
 
-def png16(array: np.ndarray) -> bytes:
-    """uint16 [H, W, 1, 3 or 4] as a PNG of 16 bits."""
+def png16(array: np.ndarray, transparent: tuple[int, ...] = ()) -> bytes:
+    """uint16 [H, W, 1 to 4] as a PNG of 16 bits."""
     height, width, channels = array.shape
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in array)
-    return png(width, height, 16, {1: 0, 3: 2, 4: 6}[channels], rows)
+    return png(width, height, 16, {1: 0, 2: 4, 3: 2, 4: 6}[channels], rows, transparent)

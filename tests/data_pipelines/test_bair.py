@@ -118,14 +118,17 @@ def test_records_of_another_kind(source, tmp_path, content, message):
     clip_files.nothing_built(tmp_path / "out")
 
 
-def test_compressed_records_are_read(source, tmp_path):
+def test_compressed_records_and_odd_names_are_read(source, tmp_path):
     path = first_file(source)
     path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes()))
     path.unlink()
     (path.parent / "._traj_0_to_2.tfrecords").write_bytes(b"Mac OS X")
+    odd = path.with_name(os.fsdecode(b"traj\xff.tfrecords"))
+    clip_files.write_bair(path.with_name("odd.tfrecords"), range(7, 8)).rename(odd)
     build = builder(source, tmp_path / "out")
     by_id = {e["clip_id"].decode(): e for e in clip_files.parsed(base.build(build))["train"]}
     np.testing.assert_array_equal(decode_clip(by_id["train/traj_0_to_2.tfrecords.gz/2"]), clip_files.bair_frames(2))
+    np.testing.assert_array_equal(decode_clip(by_id["train/traj\\xff.tfrecords/0"]), clip_files.bair_frames(7))
     assert build.notes[1] == "left out: 1 files of a file manager (e.g. train/._traj_0_to_2.tfrecords)"
     cut = path.with_name(path.name + ".gz")
     cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])

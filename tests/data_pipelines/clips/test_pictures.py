@@ -49,6 +49,19 @@ def test_twelve_bits_and_zero_is_white(tmp_path):
     np.testing.assert_array_equal(read(tmp_path / "b.tif")[..., 0], np.rint((65535 - RAMP) / 257))
 
 
+def test_pgm_of_12_bits_and_gray_with_alpha_of_16(tmp_path):
+    values = (np.arange(32 * 32) * 4).reshape(32, 32)
+    (tmp_path / "a.pgm").write_bytes(b"P5 32 32 4095\n" + values.astype(">u2").tobytes())
+    np.testing.assert_array_equal(read(tmp_path / "a.pgm")[..., 0], np.rint(values / 4095 * 255))
+    (tmp_path / "key.png").write_bytes(media.png16(RAMP[..., None], transparent=(int(RAMP[9, 9]),)))
+    keyed = np.where(RAMP == RAMP[9, 9], 0, EXACT)
+    np.testing.assert_array_equal(read(tmp_path / "key.png")[..., 0], keyed)
+    pytest.importorskip("av")
+    alpha = np.full((32, 32), 32768, np.uint16)
+    (tmp_path / "la.png").write_bytes(media.png16(np.stack([RAMP, alpha], -1)))
+    assert np.abs(read(tmp_path / "la.png")[..., 0] - np.rint(RAMP * (32768 / 65535) / 257)).max() == 0
+
+
 def tiff(data, bits, photometric):
     tags = {256: 32, 257: 32, 258: bits, 259: 1, 262: photometric, 273: 8, 277: 1, 278: 32, 279: len(data)}
     directory = len(tags).to_bytes(2, "little")

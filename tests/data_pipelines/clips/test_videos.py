@@ -1,6 +1,7 @@
 """Video files: containers, limits, damage, what a container claims."""
 
 import os
+import struct
 
 import numpy as np
 import pytest
@@ -70,14 +71,15 @@ def test_headers_at_the_front_fragments_and_open_segments(tmp_path, suffix, opti
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi", ".mpg", ".ts", ".flv"])
-@pytest.mark.parametrize("kind", ["long sound", "changing rate", "b-frames"])
+@pytest.mark.parametrize("kind", ["long sound", "changing rate", "b-frames", "late begin"])
 def test_honest_files_pass(tmp_path, suffix, kind):
     """Sound that outlasts the pictures, frames of changing duration and reordered frames are no damage."""
-    if kind == "changing rate" and suffix not in (".mp4", ".mkv"):
+    if kind in ("changing rate", "late begin") and suffix not in (".mp4", ".mkv"):
         pytest.skip("the container has one rate")
     options = {
         "long sound": {"sound": 4.0},
         "changing rate": {"milliseconds": [20 * t + 500 * (t // 2) for t in range(30)]},
+        "late begin": {"milliseconds": [5000 + 40 * t for t in range(30)]},
         "b-frames": {"codec_options": {"bf": "2"}},
     }[kind]
     codec = {".avi": "mpeg4", ".mpg": "mpeg2video", ".flv": "flv"}.get(suffix, "libx264")
@@ -125,6 +127,26 @@ def test_joined_transport_streams_and_sloppy_sizes(tmp_path):
         write(tmp_path / f"b{suffix}")
         (tmp_path / f"b{suffix}").write_bytes((tmp_path / f"b{suffix}").read_bytes() + b"junk" * 100)
         assert len(read(tmp_path / f"b{suffix}")) == 30
+
+
+def test_dropped_frames_of_an_avi(tmp_path):
+    """Empty chunks, as recorders of screens write them, count in the header and show nothing."""
+    path = tmp_path / "a.avi"
+    media.write_video(path, media.moving(0, 20, 48, 64), "mjpeg", "yuvj420p")
+    content = path.read_bytes()
+    begin = content.index(b"movi")
+    length = int.from_bytes(content[begin - 4 : begin], "little")
+    header, chunks, at = bytearray(content[12 : begin - 8]), b"movi", begin + 4
+    while at < begin + length:
+        size = int.from_bytes(content[at + 4 : at + 8], "little")
+        chunks += content[at : at + 8 + size + size % 2] + 2 * (b"00dc" + bytes(4))
+        at += 8 + size + size % 2
+    for name, place in ((b"avih", 24), (b"strh", 40)):
+        struct.pack_into("<I", header, header.index(name) + place, 60)
+    body = b"AVI " + bytes(header) + b"LIST" + struct.pack("<I", len(chunks)) + chunks
+    path.write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
+    assert len(read(path)) == 20
+    assert 58 <= len(read(path, fps=25)) <= 60
 
 
 def no_decoder(path):
