@@ -34,7 +34,7 @@ _CITATION = """@inproceedings{ebert2017self,
   author={Ebert, Frederik and Finn, Chelsea and Lee, Alex X. and Levine, Sergey},
   booktitle={Conference on Robot Learning (CoRL)}, year={2017}
 }"""
-_LICENSE = "Published by its authors for research without a stated licence; cite the paper. It is not redistributed here."
+_LICENSE = "Published by its authors for research without a stated license; cite the paper. It is not redistributed here."
 
 
 @dataclasses.dataclass

@@ -1,7 +1,7 @@
 """The KTH actions data set: 25 persons, 6 actions, 4 scenarios; 599 clips of 160x120 at 25 fps (SVG paper, section 5.2).
 
 Source: the folder of `.avi` files (sub-folders are searched too) and `00sequences.txt`. Frames are squashed to a square and
-made grey; persons 1 to 20 are the training split, 21 to 25 the test split, as in the paper.
+made gray; persons 1 to 20 are the training split, 21 to 25 the test split, as in the paper.
 """
 
 import dataclasses
@@ -153,7 +153,7 @@ class Kth(ClipBuilder):
         return tfds.core.DatasetInfo(
             builder=self,
             features=clip_features(size, size, 1, extra),
-            description="KTH human actions, grey, for video prediction: persons 1-20 train, 21-25 test.",
+            description="KTH human actions, gray, for video prediction: persons 1-20 train, 21-25 test.",
             homepage="https://www.csc.kth.se/cvap/actions/",
             citation=_CITATION,
             license=_LICENSE,

@@ -26,7 +26,7 @@ class VideoFolderConfig(tfds.core.BuilderConfig):
     """How clips become frames.
 
     size: pixels of a square frame. channels: 1 or 3. fps: frame rate wanted, 0 keeps each clip's own. fit: "crop" cuts out
-    the centre, "squash" scales both sides on their own. test_percent: share of clips that the hash puts into the test split.
+    the center, "squash" scales both sides on their own. test_percent: share of clips that the hash puts into the test split.
     segment_frames: longest record, in frames.
     """
 

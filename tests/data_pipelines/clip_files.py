@@ -15,7 +15,7 @@ RAW = 64 * 64 * 3
 
 
 def write_kth(folder: pathlib.Path, clips: dict[str, np.ndarray], sequences: str | None = None) -> pathlib.Path:
-    """A KTH source: lossless grey clips by name ("person01_boxing_d1"), and `sequences` (default: one range per clip)."""
+    """A KTH source: lossless gray clips by name ("person01_boxing_d1"), and `sequences` (default: one range per clip)."""
     for name, frames in clips.items():
         media.write_video(folder / f"{name}_uncomp.avi", frames, "ffv1", "gray")
     if sequences is None:

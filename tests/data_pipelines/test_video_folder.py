@@ -36,7 +36,7 @@ def test_every_kind_of_source(tmp_path):
     for key, tolerance in (("a.mkv/0", 0), ("pictures/0", 0), ("deep/er/a.gif/0", 8), ("a.avi/0", 40), ("a.mp4/0", 40)):
         decoded = decode_clip(examples[key])
         assert decoded.shape == frames.shape
-        assert np.abs(decoded.astype(int) - frames).mean() <= tolerance, key  # lossy codecs subsample colour
+        assert np.abs(decoded.astype(int) - frames).mean() <= tolerance, key  # lossy codecs subsample color
 
 
 def test_long_clips_are_cut_and_stay_in_one_split(tmp_path):

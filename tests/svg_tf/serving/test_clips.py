@@ -2,6 +2,8 @@
 
 import io
 import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -30,11 +32,11 @@ def test_npz_of_uint8_and_floats(tmp_path):
 
 
 def test_gif_and_pictures(tmp_path):
-    grey = np.full((4, 40, 80), 0, np.uint8) + np.arange(4, dtype=np.uint8)[:, None, None] * 60
-    grey[:, :, :16] = 255  # the crop to a square leaves it out
-    save_gif(tmp_path / "a.gif", grey)
+    gray = np.full((4, 40, 80), 0, np.uint8) + np.arange(4, dtype=np.uint8)[:, None, None] * 60
+    gray[:, :, :16] = 255  # the crop to a square leaves it out
+    save_gif(tmp_path / "a.gif", gray)
     (tmp_path / "folder").mkdir()
-    for i, frame in enumerate(grey):
+    for i, frame in enumerate(gray):
         Image.fromarray(frame).save(tmp_path / "folder" / f"{i}.png")
     for source in ("a.gif", "folder"):
         read = clips.read(tmp_path / source, SIZE)
@@ -79,6 +81,12 @@ def test_a_folder_that_is_no_clip(tmp_path):
     (tmp_path / "x" / "a.txt").write_text("")
     with pytest.raises(ValueError, match="holds no frames: expected numbered pictures; it holds 1 other.s., e.g. a.txt"):
         clips.read(tmp_path / "x", SIZE)
+
+
+def test_the_client_loads_neither_tensorflow_nor_tfds():
+    program = "import sys, svg_tf.serving.client, svg_tf.serving.clips; print(*{name.split('.')[0] for name in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"tensorflow", "tensorflow_datasets", "keras", "av"} & set(loaded) and "svg_tf" in loaded
 
 
 def test_an_address_is_no_file():
