@@ -48,8 +48,8 @@ def read(path: str | os.PathLike, wanted: Wanted) -> Iterator[Timed]:
             watch.end()
     except av.error.FFmpegError as error:
         raise ClipError(
-            f"{name}: not a video that can be decoded ({error.strerror or error}, after {count} frames); expected one of "
-            f"{', '.join(sorted(kinds.VIDEO_SUFFIXES | kinds.ANIMATION_SUFFIXES))}. Copy it again, encode it again or remove it."
+            f"{name}: not a video that can be decoded ({error.strerror or error}, after {count} frames); copy it again, encode "
+            "it again or remove it."
         ) from error
 
 
