@@ -27,6 +27,8 @@ class MovingMNISTConfig(Config):
     variant: Literal["reference", "srvp"] = "reference"
     digits: Literal["mnist", "uci"] = "mnist"
     """mnist: 60,000 + 10,000 digits; uci: the 1,797 digits that come with scikit-learn (no download)."""
+    train_digits: Literal["split", "all"] = "split"
+    """split: all digits but those of validation; all: the 60,000 of the published programs, those of validation among them."""
     digits_dir: str | None = runtime(None)
     """Folder with the four MNIST idx .gz files; None: downloaded once by TensorFlow Datasets."""
 

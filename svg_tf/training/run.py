@@ -83,6 +83,7 @@ def load_data(experiment: ExperimentConfig, split: str, seq_len: int | None = No
         "seed": experiment.train.seed,
         "frame_stride": data.frame_stride,
         "data_dir": data.data_dir,
+        "tensors": families.get(model.family).load("model").tensors,
     }
     if data.name == "moving_mnist":
         arguments |= dataclasses.asdict(data.moving_mnist) | {"canvas": model.image_size}
