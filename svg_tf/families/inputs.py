@@ -1,6 +1,5 @@
 """Checks of what comes into a model: frames of its public methods, and the batches of `fit`."""
 
-import itertools
 from collections.abc import Mapping
 
 import keras
@@ -77,7 +76,7 @@ def check_data(data, replicas: int, shape, check_first: bool = True):
         first = data[0] if check_first else None
     elif hasattr(data, "__next__"):  # a generator can be read once
         first = next(data, None) if check_first else None
-        data = data if first is None else itertools.chain([first], data)
+        data = data if first is None else _after(first, data)
     else:
         first = data
     frames = first[0] if isinstance(first, tuple | list) and first else first
@@ -85,6 +84,12 @@ def check_data(data, replicas: int, shape, check_first: bool = True):
     if frames is not None and tf.as_dtype(frames.dtype).is_floating:
         check_range(frames, "frames of the first batch")
     return data
+
+
+def _after(first, rest):
+    """A generator, the only iterator that Keras takes."""
+    yield first
+    yield from rest
 
 
 def _with_shapes(batch, shape):
