@@ -1,0 +1,161 @@
+"""Checkpoints of the PyTorch reference of SVG (Denton & Fergus 2018) -> configuration and weights.
+
+Its programs save whole modules: encoder, decoder, frame_predictor, posterior, in SVG-LP also prior, and the program's options.
+Their classes are named here and never imported.
+"""
+
+from typing import Any, NamedTuple
+
+from svg_tf.config import DataConfig, EvalConfig, ExperimentConfig, MovingMNISTConfig, SVGConfig, TrainConfig
+from svg_tf.layers import torch_weights, vgg
+from svg_tf.layers.torch_weights import BackboneNames, Source, Weights
+
+_BACKBONES = {
+    "dcgan_64": ("dcgan_conv", "dcgan_upconv"),
+    "dcgan_128": ("dcgan_conv", "dcgan_upconv"),
+    "vgg_64": ("vgg_layer",),
+    "vgg_128": ("vgg_layer",),
+}
+CLASSES = {f"models.{module}.{name}" for module, layers in _BACKBONES.items() for name in ("encoder", "decoder", *layers)}
+CLASSES |= {"models.lstm.lstm", "models.lstm.gaussian_lstm", "argparse.Namespace"}
+NAMES = {"torch.optim.adam.Adam", "torch.optim.rmsprop.RMSprop", "torch.optim.sgd.SGD"}
+"""What `opt.optimizer` may be."""
+MODULES, OPTIONAL = ("encoder", "decoder", "frame_predictor"), ("posterior", "prior")
+
+_DATA = {"smmnist": "moving_mnist", "kth": "kth", "bair": "bair"}
+
+
+class Converted(NamedTuple):
+    experiment: ExperimentConfig
+    weights: Weights
+    """By the attribute paths of `svg_tf.families.svg.model.SVG`."""
+
+
+def is_checkpoint(value: Any) -> bool:
+    """Whether a file's value looks like such a checkpoint."""
+    return isinstance(value, dict) and {*MODULES, "opt"} <= set(value)
+
+
+def convert(arrays: Weights, opt: dict, *, data: str = "", skips: str = "") -> Converted:
+    """Args:
+      arrays: "MODULE.NAME" -> array, the state dicts of the modules that are there.
+      opt: the options of the reference's program.
+      data: name of the data set here; empty: as `opt.dataset` says.
+      skips: as `SVGConfig.skips`; empty: as the reference trained, the second-last context frame's, or the previous frame's under
+        `last_frame_skip`.
+
+    Sizes come from the arrays; an option that says otherwise raises `ValueError`, as does an array too many or too few.
+    """
+    source = Source(arrays)
+    found = torch_weights.sizes(source, _names, "encoder.c1.main.0" if "encoder.c1.main.0.weight" in source else "encoder.c1.0.main.0")
+    prior = "learned" if "prior.embed.weight" in source else "fixed" if "posterior.embed.weight" in source else "none"
+    z_dim = len(source.take("posterior.mu_net.bias", 1)) if prior != "none" else 0
+    model = SVGConfig(
+        prior=prior,
+        backbone=found.backbone,
+        image_size=found.image_size,
+        channels=found.channels,
+        width=found.width,
+        g_dim=found.h_dim,
+        z_dim=z_dim or SVGConfig.z_dim,
+        rnn_size=len(source.take("frame_predictor.embed.bias", 1)),
+        predictor_layers=_layers(source, "frame_predictor"),
+        posterior_layers=max(1, _layers(source, "posterior")),
+        prior_layers=max(1, _layers(source, "prior")),
+        n_past=_option(opt, "n_past", int),
+        beta=float(_option(opt, "beta", (int, float))) if prior != "none" else SVGConfig.beta,
+        skips=skips or ("previous" if opt.get("last_frame_skip") else "second_last_context"),
+        batch_statistics="per_step",
+        bias_before_norm=found.bias_before_norm,
+    )
+    _compare(opt, model)
+    weights = torch_weights.backbones(source, _names(found.backbone, _levels(found)), found, _convolutions(found))
+    weights |= _stack(source, "frame_predictor", "frame_predictor", model.predictor_layers, {"output.0": "head"})
+    heads = {"mu_net": "mean", "logvar_net": "log_variance"}
+    if prior != "none":
+        weights |= _stack(source, "posterior", "latent/posterior", model.posterior_layers, heads)
+    if prior == "learned":
+        weights |= _stack(source, "prior", "latent/prior", model.prior_layers, heads)
+    source.finish()
+    return Converted(_experiment(model, opt, data), weights)
+
+
+def _names(backbone: str, levels: int) -> BackboneNames:
+    inner = backbone == "vgg"
+    return BackboneNames(
+        encoder=lambda i, j: f"encoder.c{i + 1}.{j}.main" if inner else f"encoder.c{i + 1}.main",
+        head=f"encoder.c{levels + 1}",
+        first="decoder.upc1",
+        decoder=lambda i, j: f"decoder.upc{i + 2}.{j}.main" if inner else f"decoder.upc{i + 2}.main",
+        out=f"decoder.upc{levels + 1}.{int(inner)}",
+    )
+
+
+def _levels(found) -> int:
+    return found.image_size.bit_length() - 3
+
+
+def _convolutions(found) -> tuple[list[int], list[int]]:
+    if found.backbone == "dcgan":
+        return [1] * _levels(found), [1] * (_levels(found) - 1)
+    blocks = vgg.encoder_blocks(found.image_size, 1), vgg.decoder_blocks(found.image_size, 1)
+    return [len(block) for block in blocks[0]], [len(block) for block in blocks[1]]
+
+
+def _layers(source: Source, module: str) -> int:
+    return next(i for i in range(100) if f"{module}.lstm.{i}.weight_ih" not in source)
+
+
+def _stack(source: Source, module: str, path: str, layers: int, heads: dict[str, str]) -> Weights:
+    weights = torch_weights.dense(source, f"{module}.embed", f"{path}/embed")
+    for i in range(layers):
+        weights |= torch_weights.lstm(source, f"{module}.lstm.{i}", f"{path}/cells/{i}")
+    for theirs, ours in heads.items():
+        weights |= torch_weights.dense(source, f"{module}.{theirs}", f"{path}/{ours}")
+    return weights
+
+
+def _option(opt: dict, name: str, kinds, default=None):
+    value = opt.get(name, default)
+    if not isinstance(value, kinds) or isinstance(value, bool):
+        raise ValueError(f"Its option {name} must be a number, got {value!r:.80}.")
+    return value
+
+
+def _compare(opt: dict, model: SVGConfig) -> None:
+    """The options that its arrays tell too."""
+    told = {"image_width": model.image_size, "channels": model.channels, "g_dim": model.g_dim, "rnn_size": model.rnn_size}
+    told |= {"model": model.backbone, "predictor_rnn_layers": model.predictor_layers}
+    if model.stochastic:
+        told |= {"z_dim": model.z_dim, "posterior_rnn_layers": model.posterior_layers}
+    if model.learned_prior:
+        told["prior_rnn_layers"] = model.prior_layers
+    for name, value in told.items():
+        if name in opt and opt[name] != value:
+            raise ValueError(f"Its option {name} is {opt[name]!r:.80}, its arrays say {value!r}.")
+
+
+def _experiment(model: SVGConfig, opt: dict, data: str) -> ExperimentConfig:
+    dataset = opt.get("dataset")
+    name = data or _DATA.get(dataset if isinstance(dataset, str) else "")
+    if not name:
+        raise ValueError(f"Its data set {dataset!r:.80} is none of {sorted(_DATA)}: name one of this package's, --data NAME.")
+    if name == "kth" and model.image_size != 64:
+        name = f"kth/{model.image_size}"
+    n_future = _option(opt, "n_future", int, 10)
+    return ExperimentConfig(
+        model=model,
+        data=DataConfig(
+            name=name,
+            batch_size=_option(opt, "batch_size", int, 100),
+            n_future=n_future,
+            moving_mnist=MovingMNISTConfig(num_digits=_option(opt, "num_digits", int, 2)),
+        ),
+        train=TrainConfig(
+            epochs=_option(opt, "niter", int, 300),
+            steps_per_epoch=_option(opt, "epoch_size", int, 600),
+            learning_rate=float(_option(opt, "lr", (int, float), 2e-3)),
+            adam_beta_1=float(_option(opt, "beta1", (int, float), 0.9)),
+        ),
+        eval=EvalConfig(n_future=max(1, _option(opt, "n_eval", int, model.n_past + n_future) - model.n_past)),
+    )
