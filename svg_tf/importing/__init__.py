@@ -1,4 +1,4 @@
-"""Weights that others trained, from their PyTorch and TensorFlow files: read without PyTorch, and without running anything in them.
+"""Weights that others trained, from files of PyTorch and TensorFlow: read without PyTorch, and without running what is in them.
 
 pickles      an interpreter of the few pickle instructions that tensors and modules need; it knows no program but its own
 torch_files  the zip and the legacy container of torch.save and torch.jit.save

@@ -105,7 +105,7 @@ class Zip:
         try:
             with zipfile.ZipFile(stream) as archive:
                 entries, self.directory = archive.infolist(), archive.start_dir
-        except (zipfile.BadZipFile, NotImplementedError, OverflowError, struct.error, UnicodeDecodeError, EOFError, OSError) as error:
+        except (zipfile.BadZipFile, NotImplementedError, ArithmeticError, struct.error, ValueError, EOFError, OSError) as error:
             raise ValueError(f"a damaged zip file ({error}).") from error
         if len(entries) > MAX_ENTRIES:
             raise ValueError(f"a zip file of {len(entries)} entries, more than {MAX_ENTRIES}.")

@@ -1,8 +1,8 @@
-"""The part of the pickle format that weight files need, interpreted here: the standard unpickler, which runs what a file names, has
-no part in it.
+"""The part of the pickle format that weight files need, interpreted here: the standard unpickler, which runs what a file names,
+has no part in it.
 
-A file may name globals. Each must be a `Symbol` that the caller knows; it stands for a function of this package, for a class whose
-objects are read as inert `Record`s, or for nothing but its name. Every other global, and every instruction that PyTorch
+A file may name globals. Each must be a `Symbol` that the caller knows; it stands for a function of this package, for a class
+whose objects are read as inert `Record`s, or for nothing but its name. Every other global, and every instruction that PyTorch
 does not write, is refused with its name. Time and memory are bounded by `MAX_BYTES`, `MAX_INSTRUCTIONS` and `MAX_TREE`, whatever
 the bytes say; the value that comes out is a tree without cycles, at most `MAX_DEPTH` deep.
 """

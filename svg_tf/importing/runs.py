@@ -1,10 +1,8 @@
 """Checkpoints of the SVG and SRVP references -> ordinary run directories, to evaluate, generate from and export."""
 
+import dataclasses
 import json
-import os
 import pathlib
-import shutil
-import tempfile
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +11,7 @@ from data_pipelines import files
 from svg_tf.config import ExperimentConfig
 from svg_tf.families.srvp import importing as srvp
 from svg_tf.families.svg import importing as svg
-from svg_tf.importing import torch_files
+from svg_tf.importing import folders, torch_files
 from svg_tf.importing.pickles import Record
 from svg_tf.training import checkpoints
 from svg_tf.training import run as training
@@ -31,22 +29,21 @@ class Imported(NamedTuple):
     """What `imported.json` of the run says: the file's name, SHA-256, container and family."""
 
 
-def import_run(path, out, *, config="", data: str = "", skips: str = "") -> Imported:
+def import_run(path, out, *, config="", data="", data_dir="", digits_dir="", skips="") -> Imported:
     """Makes the run directory `out`, whole or not at all, of a PyTorch checkpoint; nothing in the file is run.
 
     Args:
       path: SVG's model.pth (whole modules and options) or SRVP's model.pt (a state dict).
       config: SRVP's config.json; empty: the one beside the file, FILE.json or config.json.
       data: data set of the run, e.g. "kth"; empty: as the checkpoint says.
+      data_dir, digits_dir: where that data is, as in the configuration of any run.
       skips: SVG: as `SVGConfig.skips`; empty: as the reference trained.
 
-    The run counts as finished, has the reference's settings of training, and fresh optimizer moments. Raises `ValueError` for a file
-    that is damaged, is no such checkpoint or names other globals, for options that contradict its arrays, and where `out`
+    The run counts as finished, has the reference's settings of training, and fresh optimizer moments. Raises `ValueError` for a
+    file that is damaged, is no such checkpoint or names other globals, for options that contradict its arrays, and where `out`
     holds something.
     """
-    path, out = files.local(path, "the checkpoint"), files.local(out, "the run directory")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"{out} exists and is not an empty folder.")
+    path, out = files.local(path, "the checkpoint"), folders.vacant(out, "the run directory")
     file = torch_files.read(path, classes=svg.CLASSES, names=svg.NAMES)
     try:
         if svg.is_checkpoint(file.value):
@@ -57,14 +54,21 @@ def import_run(path, out, *, config="", data: str = "", skips: str = "") -> Impo
             family, converted = "srvp", srvp.convert(_state_dict(file.value), _options(path, config), data=data)
         else:
             raise ValueError(f"It holds neither SVG's modules nor SRVP's state dict, but {_found(file.value)}.")
-        model = training.build(converted.experiment)
+        experiment = _placed(converted.experiment, str(data_dir), str(digits_dir))
+        model = training.build(experiment)
         assign(model, converted.weights)
     except ValueError as error:
         raise ValueError(f"{path} is not a checkpoint that can be imported. {error}") from error
     facts = {"file": path.name, "sha256": file.sha256, "container": file.container, "family": family}
-    step = converted.experiment.train.steps
-    _write(out, model, converted.experiment, step, facts)
-    return Imported(converted.experiment, step, facts)
+    step = experiment.train.steps
+    _write(out, model, experiment, step, facts)
+    return Imported(experiment, step, facts)
+
+
+def _placed(experiment: ExperimentConfig, data_dir: str, digits_dir: str) -> ExperimentConfig:
+    """The experiment with its data where the user has it."""
+    digits = dataclasses.replace(experiment.data.moving_mnist, digits_dir=digits_dir)
+    return dataclasses.replace(experiment, data=dataclasses.replace(experiment.data, data_dir=data_dir, moving_mnist=digits))
 
 
 def assign(model, weights: dict[str, np.ndarray]) -> None:
@@ -83,19 +87,11 @@ def assign(model, weights: dict[str, np.ndarray]) -> None:
 
 
 def _write(out: pathlib.Path, model, experiment, step: int, facts: dict) -> None:
-    """Everything under a temporary name, then renamed."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = pathlib.Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
-    try:
-        os.chmod(temporary, 0o755)
+    with folders.whole(out) as temporary:
         training.open_run(experiment, temporary)
         model.optimizer.iterations.assign(step)
         checkpoints.save(temporary / "checkpoints", model, step, {}, keep=1)
         files.write_json(temporary / SOURCE, facts)
-        os.replace(temporary, out)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
 
 
 def _whole_modules(value: dict) -> tuple[dict[str, np.ndarray], dict]:
@@ -131,10 +127,11 @@ def _options(path: pathlib.Path, config) -> dict:
             if not isinstance(options, dict):
                 raise ValueError(f"{candidate} must hold a mapping of options.")
             return options
-    raise ValueError(f"SRVP's configuration is wanted (--config config.json): there is no {' and no '.join(map(str, candidates))}.")
+    missing = " and no ".join(map(str, candidates))
+    raise ValueError(f"SRVP's configuration is wanted (--config config.json): there is no {missing}.")
 
 
 def _found(value) -> str:
     if isinstance(value, dict):
-        return f"{len(value)} entries: {', '.join(str(name)[:60] for name in list(value)[:5])}" + (" ..." if len(value) > 5 else "")
+        return f"{len(value)} entries: {', '.join(str(name)[:60] for name in list(value)[:5])}" + " ..." * (len(value) > 5)
     return value.name if isinstance(value, Record) else f"a {type(value).__name__}"

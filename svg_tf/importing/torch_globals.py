@@ -1,4 +1,4 @@
-"""What the globals and persistent ids of PyTorch's pickles stand for: storages, tensors, plain containers, and classes by name."""
+"""What the globals and persistent ids of PyTorch's pickles stand for: storages, tensors, plain containers, classes by name."""
 
 import math
 import re
@@ -55,8 +55,8 @@ class Tensor:
 def finder(classes: Collection[str], names: Collection[str], scripted: bool) -> Callable[[str], Symbol | None]:
     """Name of a global -> `Symbol`, or None where it is refused.
 
-    classes: those whose objects become records, besides PyTorch's layers. names: globals that may stand as values and mean nothing.
-    scripted: a TorchScript file, whose own classes are records too.
+    classes: those whose objects become records, besides PyTorch's layers. names: globals that may stand as values and mean
+    nothing. scripted: a TorchScript file, whose own classes are records too.
     """
     records = _LAYERS.union(classes)
 

@@ -1,8 +1,8 @@
 """How PyTorch lays out the weights of the layers here: arrays by PyTorch's names -> arrays by the paths of this package.
 
-What differs: kernels are [out, in, height, width] there (transposed convolutions [in, out, height, width]), dense kernels [out, in]; an
-LSTM has two bias vectors, of which the sum is meant, and the gates in the order of `kernels.lstm`; a decoder's convolution of
-concat(previous, skip) is two kernels here. NumPy only.
+What differs: kernels are [out, in, height, width] there (transposed convolutions [in, out, height, width]), dense kernels
+[out, in]; an LSTM has two bias vectors, of which the sum is meant, and the gates in the order of `kernels.lstm`; a decoder's
+convolution of concat(previous, skip) is two kernels here. NumPy only.
 """
 
 from collections.abc import Callable
@@ -136,8 +136,8 @@ def sizes(source: Source, names: Callable[[str, int], BackboneNames], normalized
 
 
 def backbones(source: Source, names: BackboneNames, found: Sizes, convolutions: tuple[list[int], list[int]]) -> Weights:
-    """Encoder and decoder. convolutions: of each encoder level, finest first, and of each decoder level, coarsest first, the frame's
-    not counted."""
+    """Encoder and decoder. convolutions: how many in each encoder level, finest first, and in each decoder level, coarsest first,
+    the frame's not counted."""
     vgg = found.backbone == "vgg"
     weights, encoder, decoder = {}, *convolutions
     for level, count in enumerate(encoder):

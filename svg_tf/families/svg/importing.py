@@ -47,7 +47,8 @@ def convert(arrays: Weights, opt: dict, *, data: str = "", skips: str = "") -> C
     Sizes come from the arrays; an option that says otherwise raises `ValueError`, as does an array too many or too few.
     """
     source = Source(arrays)
-    found = torch_weights.sizes(source, _names, "encoder.c1.main.0" if "encoder.c1.main.0.weight" in source else "encoder.c1.0.main.0")
+    first = "encoder.c1.main.0" if "encoder.c1.main.0.weight" in source else "encoder.c1.0.main.0"
+    found = torch_weights.sizes(source, _names, first)
     prior = "learned" if "prior.embed.weight" in source else "fixed" if "posterior.embed.weight" in source else "none"
     z_dim = len(source.take("posterior.mu_net.bias", 1)) if prior != "none" else 0
     model = SVGConfig(
