@@ -32,7 +32,7 @@ def generate(model, frames, seeds, n_future, n_samples, first_sample, use_mean, 
     y = drawn(q_y, draws[0, :, : c.y_dim], 0)
     z_noise = draws[1:, :, : model.z_dim]
     z = drawn(q_z, z_noise[:context], 1) if model.stochastic else z_noise[:context]
-    states, _ = transitions.trajectory(model.transition, y, z, c.n_euler)
+    states, _ = transitions.trajectory(model.transition, y, z, c.n_euler * frame_rate)  # one step size throughout
     future = futures(model, states[-1], z_noise[context:], n_future, frame_rate)
     x_hat = swap_batch_time(decode(model, future, model.content(h_content), skips, n_samples, norm))
     return tf.reshape(x_hat, tf.concat([[-1, n_samples], tf.shape(x_hat)[1:]], 0))
