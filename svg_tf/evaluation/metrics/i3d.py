@@ -167,7 +167,7 @@ def is_folder(folder) -> bool:
 
 RESIZES = {
     # TensorFlow 1's bilinear resize, whose pixels are points at integer places: FVD's own program, SRVP's
-    "tf1": lambda frames: tf.compat.v1.image.resize_bilinear(frames, [SIZE, SIZE]),
+    "tf1": lambda frames: tf.raw_ops.ResizeBilinear(images=frames, size=[SIZE, SIZE]),
     # pixels are areas, as in PyTorch's F.interpolate(align_corners=False): the PyTorch ports
     "half_pixel": lambda frames: tf.image.resize(frames, [SIZE, SIZE]),
 }
