@@ -2,13 +2,15 @@
 
 What differs: kernels are [out, in, height, width] there (transposed convolutions [in, out, height, width]), dense kernels
 [out, in]; an LSTM has two bias vectors, of which the sum is meant, and the gates in the order of `kernels.lstm`; a decoder's
-convolution of concat(previous, skip) is two kernels here. NumPy only.
+convolution of concat(previous, skip) is two kernels here.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+
+from svg_tf.layers import dcgan, vgg
 
 Weights = dict[str, np.ndarray]
 _COUNTERS = "num_batches_tracked"
@@ -24,19 +26,32 @@ class Source:
     def __contains__(self, name: str) -> bool:
         return name in self._arrays
 
-    def take(self, name: str, rank: int) -> np.ndarray:
-        """A float32 array of `rank` dimensions. Raises `ValueError` where it is missing, or not finite floats of that rank."""
+    def shape(self, name: str, rank: int) -> tuple[int, ...]:
+        """Raises `ValueError` where there is no array of `rank` dimensions of that name."""
         if name not in self._arrays:
             near = [other for other in self._arrays if other.split(".")[0] == name.split(".")[0]] or list(self._arrays)
             raise ValueError(f"It has no {name}; it holds {', '.join(sorted(near)[:4])} ...")
         array = self._arrays[name]
         if array.dtype.kind != "f" or array.ndim != rank or array.size == 0:
             raise ValueError(f"{name} must be floats of {rank} dimensions, got {array.dtype} of shape {array.shape}.")
-        array = array.astype(np.float32)
+        return array.shape
+
+    def take(self, name: str, *shape: int) -> np.ndarray:
+        """The array as float32. Raises `ValueError` where it is missing, of another shape, or not finite."""
+        if self.shape(name, len(shape)) != shape:
+            raise ValueError(f"{name} must have shape {shape} beside the other arrays, got {self._arrays[name].shape}.")
+        array = self._arrays[name].astype(np.float32)
         if not np.isfinite(array).all():
             raise ValueError(f"{name} holds values that are not finite.")
         self._used.add(name)
         return array
+
+    def count(self, name: Callable[[int], str]) -> int:
+        """How many of name(0), name(1), ... are there."""
+        found = 0
+        while name(found) in self._arrays:
+            found += 1
+        return found
 
     def finish(self) -> None:
         """Raises `ValueError` where arrays are left over: the model would not be the whole one of the file."""
@@ -45,42 +60,29 @@ class Source:
             raise ValueError(f"It holds {len(left)} arrays that the model has no place for: {', '.join(left[:4])}.")
 
 
-def convolution(source: Source, name: str) -> np.ndarray:
-    """Conv2d's kernel -> [height, width, in, out]."""
-    return source.take(f"{name}.weight", 4).transpose(2, 3, 1, 0)
-
-
-def transposed(source: Source, name: str) -> np.ndarray:
-    """ConvTranspose2d's kernel -> [height, width, out, in]."""
-    return source.take(f"{name}.weight", 4).transpose(2, 3, 1, 0)
-
-
-def dense(source: Source, name: str, path: str) -> Weights:
-    return {f"{path}/kernel": source.take(f"{name}.weight", 2).T, f"{path}/bias": source.take(f"{name}.bias", 1)}
-
-
-def mlp(source: Source, names: list[str], path: str) -> Weights:
-    weights = {}
-    for i, name in enumerate(names):
-        weights |= dense(source, name, f"{path}/dense/{i}")
-    return weights
-
-
-def lstm(source: Source, name: str, path: str, suffix: str = "") -> Weights:
-    """An LSTMCell, or a layer of an LSTM (suffix "_l0")."""
-    first, second = (source.take(f"{name}.bias_{kind}{suffix}", 1) for kind in ("ih", "hh"))
-    if first.shape != second.shape:
-        raise ValueError(f"The two bias vectors of {name} differ in length: {first.shape}, {second.shape}.")
+def dense(source: Source, name: str, path: str, inputs: int, outputs: int) -> Weights:
     return {
-        f"{path}/kernel": source.take(f"{name}.weight_ih{suffix}", 2).T,
-        f"{path}/recurrent_kernel": source.take(f"{name}.weight_hh{suffix}", 2).T,
-        f"{path}/bias": first + second,
+        f"{path}/kernel": source.take(f"{name}.weight", outputs, inputs).T,
+        f"{path}/bias": source.take(f"{name}.bias", outputs),
     }
 
 
-def batch_norm(source: Source, name: str, path: str) -> Weights:
-    names = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
-    return {f"{path}/{ours}": source.take(f"{name}.{theirs}", 1) for ours, theirs in names.items()}
+def mlp(source: Source, names: list[str], path: str, sizes: list[int]) -> Weights:
+    """sizes: inputs, and outputs of each layer."""
+    weights = {}
+    for i, name in enumerate(names):
+        weights |= dense(source, name, f"{path}/dense/{i}", sizes[i], sizes[i + 1])
+    return weights
+
+
+def lstm(source: Source, name: str, path: str, inputs: int, units: int, suffix: str = "") -> Weights:
+    """An LSTMCell, or a layer of an LSTM (suffix "_l0")."""
+    gates = 4 * units
+    return {
+        f"{path}/kernel": source.take(f"{name}.weight_ih{suffix}", gates, inputs).T,
+        f"{path}/recurrent_kernel": source.take(f"{name}.weight_hh{suffix}", gates, units).T,
+        f"{path}/bias": source.take(f"{name}.bias_ih{suffix}", gates) + source.take(f"{name}.bias_hh{suffix}", gates),
+    }
 
 
 class BackboneNames(NamedTuple):
@@ -101,6 +103,7 @@ class Sizes(NamedTuple):
 
     backbone: str
     image_size: int
+    levels: int
     channels: int
     width: int
     h_dim: int
@@ -108,73 +111,98 @@ class Sizes(NamedTuple):
     skips: bool
     bias_before_norm: bool
 
+    @property
+    def vgg(self) -> bool:
+        return self.backbone == "vgg"
 
-def sizes(source: Source, names: Callable[[str, int], BackboneNames], normalized_convolution: str) -> Sizes:
-    """names: (backbone, levels) -> names. normalized_convolution: one that a normalization follows, which has a bias or none."""
-    for backbone, kernel in (("dcgan", 4), ("vgg", 3)):
+    def widths(self) -> tuple[list[list[int]], list[list[int]]]:
+        """Channels of the convolutions of each encoder level, finest first, and of each decoder level, coarsest first, without the
+        frame's convolution."""
+        if self.vgg:
+            return vgg.encoder_blocks(self.image_size, self.width), vgg.decoder_blocks(self.image_size, self.width)
+        levels = dcgan.level_widths(self.image_size, self.width)
+        return [[width] for width in levels], [[width] for width in levels[-2::-1]]
+
+
+def sizes(source: Source, names: Callable[[str, int], BackboneNames]) -> Sizes:
+    """names: (backbone, levels) -> names. Raises `ValueError` for arrays that are of no DCGAN or VGG of 64 or 128 pixels."""
+    kernels = {"dcgan": 4, "vgg": 3}
+    for backbone, kernel in kernels.items():
         first = f"{names(backbone, 4).encoder(0, 0)}.0.weight"
-        if first in source and source.take(first, 4).shape[2] == kernel:
+        if first in source and source.shape(first, 4)[2] == kernel:
             break
     else:
         raise ValueError(f"It has no {first} of 4x4 (dcgan) or 3x3 (vgg) pixels.")
-    width, channels = source.take(first, 4).shape[:2]
+    width, channels, *_ = source.shape(first, 4)
     inner = int(backbone == "vgg")  # the first convolution of a level may have another place; the second has not
-    levels = sum(f"{names(backbone, 4).encoder(level, inner)}.0.weight" in source for level in range(3, 8)) + 3
+    levels = source.count(lambda level: f"{names(backbone, 4).encoder(level, inner)}.0.weight")
+    if levels not in (4, 5):
+        raise ValueError(f"Its encoder has {levels} levels; 4 (64 pixels) or 5 (128 pixels) are read.")
     place = names(backbone, levels)
-    into = source.take(f"{place.decoder(0, 0)}.0.weight", 4).shape[0 if backbone == "dcgan" else 1]
-    inputs, before = source.take(f"{place.first}.0.weight", 4).shape[:2]
+    into = source.shape(f"{place.decoder(0, 0)}.0.weight", 4)[0 if backbone == "dcgan" else 1]
+    inputs, before, *_ = source.shape(f"{place.first}.0.weight", 4)
     return Sizes(
         backbone=backbone,
         image_size=4 << levels,
+        levels=levels,
         channels=channels,
         width=width,
-        h_dim=source.take(f"{place.head}.0.weight", 4).shape[0],
+        h_dim=source.shape(f"{place.head}.0.weight", 4)[0],
         decoder_inputs=inputs,
         skips=into > before,
-        bias_before_norm=f"{normalized_convolution}.bias" in source,
+        bias_before_norm=f"{place.head}.0.bias" in source,
     )
 
 
-def backbones(source: Source, names: BackboneNames, found: Sizes, convolutions: tuple[list[int], list[int]]) -> Weights:
-    """Encoder and decoder. convolutions: how many in each encoder level, finest first, and in each decoder level, coarsest first,
-    the frame's not counted."""
-    vgg = found.backbone == "vgg"
-    weights, encoder, decoder = {}, *convolutions
-    for level, count in enumerate(encoder):
-        for j in range(count):
-            path = f"encoder/blocks/{level}/{j}" if vgg else f"encoder/levels/{level}"
-            weights |= _block(source, names.encoder(level, j), path, convolution)
-    weights |= _block(source, names.head, "encoder/head", convolution)
-    weights |= _block(source, names.first, "decoder/head", transposed)
-    before = weights["decoder/head/conv/kernel"].shape[2]
-    for level, count in enumerate(decoder):
-        for j in range(count):
-            path = f"decoder/{'first' if vgg else 'levels'}/{level}/block" if j == 0 else f"decoder/rest/{level}/{j - 1}"
-            block = _block(source, names.decoder(level, j), path, convolution if vgg else transposed)
-            if j == 0 and found.skips:
-                block |= _halves(block.pop(f"{path}/conv/kernel"), before, 2 if vgg else 3, path)
+def backbones(source: Source, names: BackboneNames, found: Sizes) -> Weights:
+    """Encoder and decoder."""
+    weights, before, tops = {}, found.channels, []
+    encoder, decoder = found.widths()
+    size = 3 if found.vgg else 4
+    for level, widths in enumerate(encoder):
+        for j, width in enumerate(widths):
+            path = f"encoder/blocks/{level}/{j}" if found.vgg else f"encoder/levels/{level}"
+            weights |= _block(source, names.encoder(level, j), path, (width, before, size, size))
+            before = width
+        tops.append(before)
+    weights |= _block(source, names.head, "encoder/head", (found.h_dim, before, 4, 4))
+    weights |= _block(source, names.first, "decoder/head", (found.decoder_inputs, before, 4, 4), transposed=True)
+    for level, widths in enumerate(decoder):
+        for j, width in enumerate(widths):
+            path = f"decoder/{'first' if found.vgg else 'levels'}/{level}/block" if j == 0 else f"decoder/rest/{level}/{j - 1}"
+            skip = tops[-1 - level] * (found.skips and j == 0)
+            shape = (width, before + skip) if found.vgg else (before + skip, width)
+            block = _block(source, names.decoder(level, j), path, (*shape, size, size), transposed=not found.vgg)
+            if skip:
+                kernel = block.pop(f"{path}/conv/kernel")
+                parts = np.split(kernel, [before], axis=2 if found.vgg else 3)
+                block[f"{path}/conv/kernel"], block[f"{path.removesuffix('/block')}/skip_conv/kernel"] = parts
             weights |= block
-            before = len(weights.get(f"{path}/norm/gamma", ()))
-    kernel = transposed(source, names.out)
-    if vgg:  # stride 1: a convolution with the kernel turned round
-        weights["decoder/out/kernel"] = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
-    elif found.skips:
-        weights["decoder/out/kernel"], weights["decoder/out_skip/kernel"] = kernel[..., :before], kernel[..., before:]
-    else:
-        weights["decoder/out/kernel"] = kernel
-    if f"{names.out}.bias" in source:
-        weights["decoder/out/bias"] = source.take(f"{names.out}.bias", 1)
-    return weights
+            before = width
+    return weights | _frame(source, names.out, found, before, tops[0])
 
 
-def _block(source: Source, name: str, path: str, kernel) -> Weights:
-    weights = {f"{path}/conv/kernel": kernel(source, f"{name}.0")}
+def _frame(source: Source, name: str, found: Sizes, before: int, skip: int) -> Weights:
+    """The last convolution, a transposed one in both backbones."""
+    bias = {"decoder/out/bias": source.take(f"{name}.bias", found.channels)} if f"{name}.bias" in source else {}
+    if found.vgg:  # of stride 1: a convolution with the kernel turned round
+        kernel = source.take(f"{name}.weight", before, found.channels, 3, 3).transpose(2, 3, 0, 1)
+        return bias | {"decoder/out/kernel": kernel[::-1, ::-1]}
+    inputs = before + skip * found.skips
+    kernel = source.take(f"{name}.weight", inputs, found.channels, 4, 4).transpose(2, 3, 1, 0)
+    if not found.skips:
+        return bias | {"decoder/out/kernel": kernel}
+    return bias | {"decoder/out/kernel": kernel[..., :before], "decoder/out_skip/kernel": kernel[..., before:]}
+
+
+def _block(source: Source, name: str, path: str, shape: tuple[int, ...], transposed: bool = False) -> Weights:
+    """Convolution, its bias where there is one, and its normalization where there is one."""
+    weights, outputs = {}, shape[1 if transposed else 0]
+    # Conv2d's [out, in, h, w] -> [h, w, in, out]; ConvTranspose2d's [in, out, h, w] -> [h, w, out, in]
+    weights[f"{path}/conv/kernel"] = source.take(f"{name}.0.weight", *shape).transpose(2, 3, 1, 0)
     if f"{name}.0.bias" in source:
-        weights[f"{path}/conv/bias"] = source.take(f"{name}.0.bias", 1)
-    return weights | (batch_norm(source, f"{name}.1", f"{path}/norm") if f"{name}.1.weight" in source else {})
-
-
-def _halves(kernel: np.ndarray, before: int, axis: int, path: str) -> Weights:
-    """The kernel of concat(previous, skip), of which `before` channels are the previous map's."""
-    previous, skip = np.split(kernel, [before], axis)
-    return {f"{path}/conv/kernel": previous, f"{path.removesuffix('/block')}/skip_conv/kernel": skip}
+        weights[f"{path}/conv/bias"] = source.take(f"{name}.0.bias", outputs)
+    if f"{name}.1.weight" in source:
+        kinds = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
+        weights |= {f"{path}/norm/{ours}": source.take(f"{name}.1.{theirs}", outputs) for ours, theirs in kinds.items()}
+    return weights

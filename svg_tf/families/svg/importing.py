@@ -4,10 +4,12 @@ Its programs save whole modules: encoder, decoder, frame_predictor, posterior, i
 Their classes are named here and never imported.
 """
 
+import reprlib
 from typing import Any, NamedTuple
 
+from data_pipelines import checks
 from svg_tf.config import DataConfig, EvalConfig, ExperimentConfig, MovingMNISTConfig, SVGConfig, TrainConfig
-from svg_tf.layers import torch_weights, vgg
+from svg_tf.layers import torch_weights
 from svg_tf.layers.torch_weights import BackboneNames, Source, Weights
 
 _BACKBONES = {
@@ -22,6 +24,7 @@ NAMES = {"torch.optim.adam.Adam", "torch.optim.rmsprop.RMSprop", "torch.optim.sg
 """What `opt.optimizer` may be."""
 MODULES, OPTIONAL = ("encoder", "decoder", "frame_predictor"), ("posterior", "prior")
 
+_HIGHEST = 9_999  # of epochs, steps of one, and other counts: the product names a checkpoint
 _DATA = {"smmnist": "moving_mnist", "kth": "kth", "bair": "bair"}
 
 
@@ -47,10 +50,9 @@ def convert(arrays: Weights, opt: dict, *, data: str = "", skips: str = "") -> C
     Sizes come from the arrays; an option that says otherwise raises `ValueError`, as does an array too many or too few.
     """
     source = Source(arrays)
-    first = "encoder.c1.main.0" if "encoder.c1.main.0.weight" in source else "encoder.c1.0.main.0"
-    found = torch_weights.sizes(source, _names, first)
+    found = torch_weights.sizes(source, _names)
     prior = "learned" if "prior.embed.weight" in source else "fixed" if "posterior.embed.weight" in source else "none"
-    z_dim = len(source.take("posterior.mu_net.bias", 1)) if prior != "none" else 0
+    z_dim = source.shape("posterior.mu_net.bias", 1)[0] if prior != "none" else 0
     model = SVGConfig(
         prior=prior,
         backbone=found.backbone,
@@ -59,24 +61,25 @@ def convert(arrays: Weights, opt: dict, *, data: str = "", skips: str = "") -> C
         width=found.width,
         g_dim=found.h_dim,
         z_dim=z_dim or SVGConfig.z_dim,
-        rnn_size=len(source.take("frame_predictor.embed.bias", 1)),
+        rnn_size=source.shape("frame_predictor.embed.bias", 1)[0],
         predictor_layers=_layers(source, "frame_predictor"),
         posterior_layers=max(1, _layers(source, "posterior")),
         prior_layers=max(1, _layers(source, "prior")),
-        n_past=_option(opt, "n_past", int),
-        beta=float(_option(opt, "beta", (int, float))) if prior != "none" else SVGConfig.beta,
-        skips=skips or ("previous" if opt.get("last_frame_skip") else "second_last_context"),
+        n_past=_count(opt, "n_past"),
+        beta=_number(opt, "beta") if prior != "none" else SVGConfig.beta,
+        skips=skips or ("previous" if opt.get("last_frame_skip") is True else "second_last_context"),
         batch_statistics="per_step",
         bias_before_norm=found.bias_before_norm,
     )
     _compare(opt, model)
-    weights = torch_weights.backbones(source, _names(found.backbone, _levels(found)), found, _convolutions(found))
-    weights |= _stack(source, "frame_predictor", "frame_predictor", model.predictor_layers, {"output.0": "head"})
-    heads = {"mu_net": "mean", "logvar_net": "log_variance"}
+    weights = torch_weights.backbones(source, _names(found.backbone, found.levels), found)
+    outputs = {"output.0": ("head", model.g_dim)}
+    weights |= _stack(source, "frame_predictor", "", model.g_dim + z_dim, model.rnn_size, model.predictor_layers, outputs)
+    heads = {"mu_net": ("mean", z_dim), "logvar_net": ("log_variance", z_dim)}
     if prior != "none":
-        weights |= _stack(source, "posterior", "latent/posterior", model.posterior_layers, heads)
+        weights |= _stack(source, "posterior", "latent/", model.g_dim, model.rnn_size, model.posterior_layers, heads)
     if prior == "learned":
-        weights |= _stack(source, "prior", "latent/prior", model.prior_layers, heads)
+        weights |= _stack(source, "prior", "latent/", model.g_dim, model.rnn_size, model.prior_layers, heads)
     source.finish()
     return Converted(_experiment(model, opt, data), weights)
 
@@ -92,35 +95,27 @@ def _names(backbone: str, levels: int) -> BackboneNames:
     )
 
 
-def _levels(found) -> int:
-    return found.image_size.bit_length() - 3
-
-
-def _convolutions(found) -> tuple[list[int], list[int]]:
-    if found.backbone == "dcgan":
-        return [1] * _levels(found), [1] * (_levels(found) - 1)
-    blocks = vgg.encoder_blocks(found.image_size, 1), vgg.decoder_blocks(found.image_size, 1)
-    return [len(block) for block in blocks[0]], [len(block) for block in blocks[1]]
-
-
 def _layers(source: Source, module: str) -> int:
-    return next(i for i in range(100) if f"{module}.lstm.{i}.weight_ih" not in source)
+    return source.count(lambda i: f"{module}.lstm.{i}.weight_ih")
 
 
-def _stack(source: Source, module: str, path: str, layers: int, heads: dict[str, str]) -> Weights:
-    weights = torch_weights.dense(source, f"{module}.embed", f"{path}/embed")
+def _stack(source: Source, module: str, room: str, inputs: int, units: int, layers: int, heads: dict) -> Weights:
+    """Embedding, cells and heads, {their name: (ours, outputs)}."""
+    path = room + module
+    weights = torch_weights.dense(source, f"{module}.embed", f"{path}/embed", inputs, units)
     for i in range(layers):
-        weights |= torch_weights.lstm(source, f"{module}.lstm.{i}", f"{path}/cells/{i}")
-    for theirs, ours in heads.items():
-        weights |= torch_weights.dense(source, f"{module}.{theirs}", f"{path}/{ours}")
+        weights |= torch_weights.lstm(source, f"{module}.lstm.{i}", f"{path}/cells/{i}", units, units)
+    for theirs, (ours, outputs) in heads.items():
+        weights |= torch_weights.dense(source, f"{module}.{theirs}", f"{path}/{ours}", units, outputs)
     return weights
 
 
-def _option(opt: dict, name: str, kinds, default=None):
-    value = opt.get(name, default)
-    if not isinstance(value, kinds) or isinstance(value, bool):
-        raise ValueError(f"Its option {name} must be a number, got {value!r:.80}.")
-    return value
+def _count(opt: dict, name: str, default: int | None = None) -> int:
+    return checks.integer(f"Its option {name}", opt.get(name, default), 1, _HIGHEST)
+
+
+def _number(opt: dict, name: str, default: float | None = None) -> float:
+    return checks.number(f"Its option {name}", opt.get(name, default), 0.0)
 
 
 def _compare(opt: dict, model: SVGConfig) -> None:
@@ -132,31 +127,33 @@ def _compare(opt: dict, model: SVGConfig) -> None:
     if model.learned_prior:
         told["prior_rnn_layers"] = model.prior_layers
     for name, value in told.items():
-        if name in opt and opt[name] != value:
-            raise ValueError(f"Its option {name} is {opt[name]!r:.80}, its arrays say {value!r}.")
+        if name in opt and (type(opt[name]) is not type(value) or opt[name] != value):
+            raise ValueError(f"Its option {name} is {reprlib.repr(opt[name])}, its arrays say {value!r}.")
 
 
 def _experiment(model: SVGConfig, opt: dict, data: str) -> ExperimentConfig:
     dataset = opt.get("dataset")
     name = data or _DATA.get(dataset if isinstance(dataset, str) else "")
     if not name:
-        raise ValueError(f"Its data set {dataset!r:.80} is none of {sorted(_DATA)}: name one of this package's, --data NAME.")
+        raise ValueError(
+            f"Its data set {reprlib.repr(dataset)} is none of {sorted(_DATA)}: name one of this package's, --data NAME."
+        )
     if name == "kth" and model.image_size != 64:
         name = f"kth/{model.image_size}"
-    n_future = _option(opt, "n_future", int, 10)
+    n_future = _count(opt, "n_future", 10)
     return ExperimentConfig(
         model=model,
         data=DataConfig(
             name=name,
-            batch_size=_option(opt, "batch_size", int, 100),
+            batch_size=_count(opt, "batch_size", 100),
             n_future=n_future,
-            moving_mnist=MovingMNISTConfig(num_digits=_option(opt, "num_digits", int, 2)),
+            moving_mnist=MovingMNISTConfig(num_digits=_count(opt, "num_digits", 2)),
         ),
         train=TrainConfig(
-            epochs=_option(opt, "niter", int, 300),
-            steps_per_epoch=_option(opt, "epoch_size", int, 600),
-            learning_rate=float(_option(opt, "lr", (int, float), 2e-3)),
-            adam_beta_1=float(_option(opt, "beta1", (int, float), 0.9)),
+            epochs=_count(opt, "niter", 300),
+            steps_per_epoch=_count(opt, "epoch_size", 600),
+            learning_rate=_number(opt, "lr", 2e-3),
+            adam_beta_1=_number(opt, "beta1", 0.9),
         ),
-        eval=EvalConfig(n_future=max(1, _option(opt, "n_eval", int, model.n_past + n_future) - model.n_past)),
+        eval=EvalConfig(n_future=max(1, _count(opt, "n_eval", model.n_past + n_future) - model.n_past)),
     )

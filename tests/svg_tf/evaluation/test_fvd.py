@@ -1,4 +1,7 @@
-"""FVD by convention within an evaluation, with a small stand-in network, and LPIPS's best of S, with random weights: tests of arithmetic."""
+"""FVD by convention within an evaluation, with a small stand-in network, and LPIPS's best of S, with random weights.
+
+Tests of arithmetic: no metric is ever reported from such weights.
+"""
 
 import json
 

@@ -14,7 +14,8 @@ def conv2d(x, w, b=0.0, stride=1, pad=0):
     y = np.zeros((len(x), len(w), size, size)) + np.reshape(b, (-1, 1, 1))
     for i in range(size):
         for j in range(size):
-            y[:, :, i, j] += np.tensordot(x[:, :, i * stride : i * stride + k, j * stride : j * stride + k], w, ([1, 2, 3], [1, 2, 3]))
+            patch = x[:, :, i * stride : i * stride + k, j * stride : j * stride + k]
+            y[:, :, i, j] += np.tensordot(patch, w, ([1, 2, 3], [1, 2, 3]))
     return y
 
 
@@ -124,8 +125,10 @@ def lstm(w, module, x, states):
 
 
 def svg_teacher_forced(backbone, arrays, frames, eps, last_skip):
-    """frames [B, T, H, W, C], eps [T-1, B, z]; last_skip: last frame whose maps are used. Returns (h [T, B, g], mu [T-1, B, z], x_hat
-    [B, T-1, H, W, C])."""
+    """frames [B, T, H, W, C], eps [T-1, B, z]; last_skip: last frame whose maps are used.
+
+    Returns (h [T, B, g], mu [T-1, B, z], x_hat [B, T-1, H, W, C]).
+    """
     w, batch = StateDict(arrays), len(frames)
     x = frames.astype(np.float64).transpose(1, 0, 4, 2, 3)
     encoded = [backbone.encode(w, frame) for frame in x]
@@ -139,7 +142,8 @@ def svg_teacher_forced(backbone, arrays, frames, eps, last_skip):
         y = lstm(w, "posterior", encoded[t][0], q_state)
         mu, log_variance = w.linear(y, "posterior.mu_net"), w.linear(y, "posterior.logvar_net")
         z = mu + eps[t - 1] * np.exp(0.5 * log_variance)
-        g = np.tanh(w.linear(lstm(w, "frame_predictor", np.concatenate([encoded[t - 1][0], z], 1), g_state), "frame_predictor.output.0"))
+        features = lstm(w, "frame_predictor", np.concatenate([encoded[t - 1][0], z], 1), g_state)
+        g = np.tanh(w.linear(features, "frame_predictor.output.0"))
         outputs.append(backbone.decode(w, g, encoded[min(t - 1, last_skip)][1]))
         mus.append(mu)
     return np.stack([h for h, _ in encoded]), np.stack(mus), np.stack(outputs).transpose(1, 0, 3, 4, 2)

@@ -52,28 +52,30 @@ class Arrays(dict):
             self[f"{name}.bias_{kind}{suffix}"] = self.random.normal(0, 0.4, 4 * units).astype("f4")
 
 
-def svg_arrays(backbone="dcgan", channels=1, prior=True, nf=2, g=6, z=3, rnn=5) -> dict[str, np.ndarray]:
-    a, widths = Arrays(), [nf, 2 * nf, 4 * nf, 8 * nf]
+def svg_arrays(backbone="dcgan", channels=1, prior=True, nf=2, g=6, z=3, rnn=5, size=64) -> dict[str, np.ndarray]:
+    large = size == 128
+    a, widths = Arrays(), [nf, 2 * nf, 4 * nf, 8 * nf] + [8 * nf] * large
+    last = len(widths) + 1
     if backbone == "dcgan":
         for i, (before, after) in enumerate(zip([channels, *widths], widths, strict=False), 1):
             a.conv(f"encoder.c{i}.main", before, after, 4)
         for i, (before, after) in enumerate(zip(widths[::-1], widths[-2::-1], strict=False), 2):
             a.up(f"decoder.upc{i}.main", 2 * before, after, 4)
-        a.weights("decoder.upc5.0", 2 * nf, channels, 4, 4, bias=channels)
+        a.weights(f"decoder.upc{last}.0", 2 * nf, channels, 4, 4, bias=channels)
     else:
         before = channels
-        for i, (width, count) in enumerate(zip(widths, (2, 2, 3, 3), strict=True), 1):
+        for i, (width, count) in enumerate(zip(widths, (2, 2, 3, 3) + (3,) * large, strict=True), 1):
             for j in range(count):
                 a.conv(f"encoder.c{i}.{j}.main", before, width, 3)
                 before = width
-        blocks = [[8 * nf, 8 * nf, 4 * nf], [4 * nf, 4 * nf, 2 * nf], [2 * nf, nf], [nf]]
+        blocks = [[8 * nf] * 3] * large + [[8 * nf, 8 * nf, 4 * nf], [4 * nf, 4 * nf, 2 * nf], [2 * nf, nf], [nf]]
         for i, (block, skip) in enumerate(zip(blocks, widths[::-1], strict=True), 2):
             before += skip
             for j, width in enumerate(block):
                 a.conv(f"decoder.upc{i}.{j}.main", before, width, 3)
                 before = width
-        a.weights("decoder.upc5.1", nf, channels, 3, 3, bias=channels)
-    a.conv("encoder.c5", 8 * nf, g, 4)
+        a.weights(f"decoder.upc{last}.1", nf, channels, 3, 3, bias=channels)
+    a.conv(f"encoder.c{last}", 8 * nf, g, 4)
     a.up("decoder.upc1", g, 8 * nf, 4)
     a.lstm("frame_predictor", g + z, rnn, 2, {"output.0": g})
     for module in ("posterior", "prior") if prior else ("posterior",):
@@ -83,12 +85,17 @@ def svg_arrays(backbone="dcgan", channels=1, prior=True, nf=2, g=6, z=3, rnn=5) 
 
 def svg_file(arrays, opt=None, source=False, **more) -> dict:
     """The value that SVG's program saves."""
-    kind = "vgg_64" if "encoder.c1.0.main.0.weight" in arrays else "dcgan_64"
-    names = {"encoder": f"models.{kind}.encoder", "decoder": f"models.{kind}.decoder"}
-    names |= {"frame_predictor": "models.lstm.lstm", "posterior": "models.lstm.gaussian_lstm", "prior": "models.lstm.gaussian_lstm"}
+    kind = "vgg" if "encoder.c1.0.main.0.weight" in arrays else "dcgan"
+    size = 128 if "encoder.c6.0.weight" in arrays else 64
+    names = {name: f"models.{kind}_{size}.{name}" for name in ("encoder", "decoder")}
+    names |= {
+        "frame_predictor": "models.lstm.lstm",
+        "posterior": "models.lstm.gaussian_lstm",
+        "prior": "models.lstm.gaussian_lstm",
+    }
     present = [name for name in names if any(key.startswith(f"{name}.") for key in arrays)]
     value = {name: modules({name: names[name]}, arrays, f"{name}.", source) for name in present}
-    return value | {"opt": Object("argparse.Namespace", OPT | {"model": kind[:-3]} | (opt or {}))} | more
+    return value | {"opt": Object("argparse.Namespace", OPT | {"model": kind, "image_width": size} | (opt or {}))} | more
 
 
 def srvp_arrays(nf=2, h=6, y=4, z=3, inference=5, transition=7, k=2) -> dict[str, np.ndarray]:

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -128,7 +129,8 @@ def test_what_is_no_i3d_is_refused(arrays, tmp_path):
     cases = {
         "holds classifier.weight, which I3D has not": {"classifier.weight": np.zeros((2, 2), "f4")},
         r"Mixed_3b/Branch_0/Conv3d_0a_1x1/w of shape .*, got nothing": small,
-        r"Conv3d_2b_1x1/w of shape .*, got \(1, 1, 1, 64, 32\)": good | {"Conv3d_2b_1x1.conv3d.weight": np.zeros((32, 64, 1, 1, 1), "f4")},
+        r"Conv3d_2b_1x1/w of shape .*, got \(1, 1, 1, 64, 32\)": good
+        | {"Conv3d_2b_1x1.conv3d.weight": np.zeros((32, 64, 1, 1, 1), "f4")},
         "Kinetics-400.*Logits": good | {"logits.conv3d.bias": np.zeros(600, "f4")},
         "negative": good | {"Conv3d_1a_7x7.bn.running_var": np.full(64, -1, "f4")},
         "has not": good | {"fc.weight": np.zeros((2, 2), "f4")},
@@ -176,8 +178,6 @@ def test_units_and_logits(arrays, imported):
     model = network.load(imported)
     clip = np.random.default_rng(1).random((2, 9, 64, 64, 1)).astype("f4")
     enlarged = np.tile(np.asarray(tf.image.resize(clip.reshape(-1, 64, 64, 1), [224, 224])) * 2 - 1, 3).reshape(2, 9, 224, 224, 3)
-    import keras
-
     first = keras.Model(model.input, model.get_layer("Conv3d_1a_7x7").output)(enlarged[:1])
     corner = numpy_unit(arrays, "Conv3d_1a_7x7", enlarged[0, :, :64, :64].astype(np.float64), 2)[:, :28, :28]
     np.testing.assert_allclose(first[0, :, :28, :28], corner, atol=1e-4)
@@ -208,7 +208,8 @@ def test_damaged_networks_are_refused(imported, tmp_path):
 
 
 def test_the_logits_of_the_port(reference, tmp_path):
-    shapes = {name: array.shape for name, array in state_dict({n: np.empty(s, "f4") for n, s in network.shapes().items()}).items()}
+    empty = state_dict({name: np.empty(shape, "f4") for name, shape in network.shapes().items()})
+    shapes = {name: array.shape for name, array in empty.items()}
     random, found = np.random.Generator(np.random.PCG64(2)), {}
     for name in sorted(name for name in shapes if not name.endswith("num_batches_tracked")):
         value, shape = random.standard_normal(shapes[name]).astype(np.float32), shapes[name]

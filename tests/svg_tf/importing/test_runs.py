@@ -98,6 +98,14 @@ def test_fixed_prior_and_last_frame_skip(tmp_path):
     assert loaded(tmp_path / "run")[0].generate(np.zeros((1, 3, 64, 64, 1), "f4"), 2).shape == (1, 1, 2, 64, 64, 1)
 
 
+@pytest.mark.parametrize("backbone", ["dcgan", "vgg"])
+def test_128_pixels(backbone, tmp_path):
+    path = written(tmp_path / "m.pth", svg_file(svg_arrays(backbone, size=128), {"dataset": "kth"}))
+    done = runs.import_run(path, tmp_path / "run")
+    assert (done.experiment.model.image_size, done.experiment.data.name) == (128, "kth/128")
+    assert (done.experiment.model.backbone, done.experiment.model.width) == (backbone, 2)
+
+
 # ---- SRVP
 
 
@@ -164,8 +172,6 @@ def test_srvp_reference_checkpoints(name, reference, tmp_path, monkeypatch):
     np.testing.assert_allclose(model.reconstruct(frames), answers["x_rate1"][:, 1:n_cond], atol=1e-5)
 
 
-
-
 # ---- a run like any other, and what is refused
 
 
@@ -195,21 +201,35 @@ def _changed(name, array):
 
 
 REFUSED = {
-    "another file": (lambda: {"weights": np.zeros(3, "f4")}, "neither SVG's modules nor SRVP's state dict, but 1 entries: weights"),
+    "another file": (lambda: {"weights": np.zeros(3, "f4")}, "SVG's modules nor SRVP's state dict, but 1 entries: weights"),
     "a list": (lambda: [1, 2], "but a list"),
     "a layer too few": (lambda: svg_file(_without("decoder.upc3.main.0.weight")), r"no decoder\.upc3\.main\.0\.weight"),
     "an array too many": (lambda: svg_file(_changed("encoder.extra.weight", [1.0])), r"no place for: encoder\.extra\.weight"),
     "another width in one layer": (
         lambda: svg_file(_changed("encoder.c2.main.0.bias", np.zeros(7))),
-        r"encoder/levels/1/conv/bias has shape \(7,\), \(4,\)",
+        r"encoder\.c2\.main\.0\.bias must have shape \(4,\) beside the other arrays, got \(7,\)",
     ),
     "a value that is not finite": (lambda: svg_file(_changed("posterior.embed.bias", [np.nan] * 5)), "not finite"),
     "whole numbers": (lambda: svg_file(svg_arrays() | {"posterior.embed.bias": np.zeros(5, "i8")}), "floats of 1 dim"),
-    "biases of two lengths": (lambda: svg_file(_changed("prior.lstm.0.bias_hh", np.zeros(3))), "differ in length"),
+    "biases of two lengths": (
+        lambda: svg_file(_changed("prior.lstm.0.bias_hh", np.zeros(3))),
+        r"prior\.lstm\.0\.bias_hh must have shape \(20,\)",
+    ),
     "options that contradict the arrays": (lambda: svg_file(svg_arrays(), {"z_dim": 11}), "z_dim is 11, its arrays say 3"),
     "another backbone in the options": (lambda: svg_file(svg_arrays(), {"model": "vgg"}), "model is 'vgg'"),
-    "no n_past": (lambda: svg_file(svg_arrays(), {"n_past": None}), "n_past must be a number, got None"),
+    "no n_past": (lambda: svg_file(svg_arrays(), {"n_past": None}), "n_past must be an integer in .*, got None"),
     "one context frame": (lambda: svg_file(svg_arrays(), {"n_past": 1}), "needs n_past >= 2"),
+    "a first layer of a huge model": (
+        lambda: svg_file(_changed("encoder.c1.main.0.weight", np.zeros((100_000, 1, 4, 4)))),
+        r"encoder\.c1\.main\.1\.weight must have shape \(100000,\)|c1\.main\.0\.bias must have shape \(100000,\)",
+    ),
+    "a small model of three levels": (
+        lambda: svg_file({name: a for name, a in svg_arrays().items() if not name.startswith("encoder.c4")}),
+        "encoder has 3 levels",
+    ),
+    "epochs without end": (lambda: svg_file(svg_arrays(), {"niter": 1 << 70}), r"niter must be an integer in \[1, 9999\]"),
+    "a rate that is no number": (lambda: svg_file(svg_arrays(), {"lr": float("inf")}), "lr must be a finite number"),
+    "a size that is an array": (lambda: svg_file(svg_arrays(), {"z_dim": np.zeros(2, "f4")}), "z_dim is array"),
     "a data set of its own": (lambda: svg_file(svg_arrays(), {"dataset": "suncg"}), "'suncg' is none of"),
     "options of another kind": (lambda: svg_file(svg_arrays(), opt=None) | {"opt": {}}, r"no argparse\.Namespace"),
     "a module that is none": (lambda: svg_file(svg_arrays()) | {"encoder": 3}, "encoder is no module"),
@@ -217,7 +237,10 @@ REFUSED = {
         lambda: svg_file(svg_arrays()) | {"encoder": Object("models.dcgan_64.encoder", {"_modules": 3})},
         "has no _parameters",
     ),
-    "a class of another program": (lambda: svg_file(svg_arrays(), more=Object("models.resnet.encoder")), r"models\.resnet\.encoder"),
+    "a class of another program": (
+        lambda: svg_file(svg_arrays(), more=Object("models.resnet.encoder")),
+        r"models\.resnet\.encoder",
+    ),
     "a call": (lambda: svg_file(svg_arrays(), more=Call("os.system", ("true",))), r"names os\.system"),
     "a global": (lambda: svg_file(svg_arrays(), {"optimizer": Global("os.system")}), r"names os\.system"),
 }  # fmt: skip

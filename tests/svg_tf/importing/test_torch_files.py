@@ -1,13 +1,15 @@
 """PyTorch's files: what PyTorch writes is read, and everything else is refused, before it can do anything."""
 
 import io
+import pickle  # to write
 import struct
 import zipfile
+from collections import OrderedDict
 
 import numpy as np
 import pytest
 
-from svg_tf.importing import containers, pickles, torch_files
+from svg_tf.importing import containers, pickles, torch_files, torch_globals
 from tests.svg_tf.importing import torch_writer
 from tests.svg_tf.importing.torch_writer import Call, Global, Object, Pickler, Raw, archive, global_, legacy_bytes, zip_bytes
 
@@ -41,7 +43,12 @@ def stored(pickler, array, *view) -> Raw:
 
 @pytest.mark.parametrize(("make", "container"), [(zip_bytes, "zip"), (legacy_bytes, "legacy")])
 def test_both_containers(tmp_path, make, container):
-    value = {"state": TENSORS, "numbers": [1, -(1 << 40), 2.5, None, True], "pair": ("a", 3), "set": Call("builtins.set", (["x"],))}
+    value = {
+        "state": TENSORS,
+        "numbers": [1, -(1 << 40), 2.5, None, True],
+        "pair": ("a", 3),
+        "set": Call("builtins.set", (["x"],)),
+    }
     file = torch_files.read(written(tmp_path, make(value)))
     assert (file.container, len(file.sha256)) == (container, 64)
     for name, array in TENSORS.items():
@@ -75,9 +82,10 @@ def test_files_of_old_pythons_and_pytorches(tmp_path):
     view = Raw(pickler.of(("storage", FLOATS, "0", "cuda:0", 6, ("view", 2, 3))) + b"Q")
     old = Call("torch._utils._rebuild_tensor", (view, 1, (2,), (1,)))
     hooks = Call("collections.OrderedDict", ([],))
+    weight = Call("torch.nn.parameter.Parameter", (old,), (True, False, hooks))
     state = {
         "_backend": Call("torch.nn.backends.thnn._get_thnn_function_backend"),
-        "_parameters": Call("collections.OrderedDict", ([["weight", Call("torch.nn.parameter.Parameter", (old,), (True, False, hooks))]],)),
+        "_parameters": Call("collections.OrderedDict", ([["weight", weight]],)),
         "_buffers": {"mean": tensor(raw, shape=(6,)), "none": None},
         "_modules": Call("collections.OrderedDict", ([],)),
         "hidden": [(Call("torch.autograd.variable.Variable", (tensor(Raw(raw.code)),), (False, True, hooks)),)],
@@ -92,6 +100,17 @@ def test_files_of_old_pythons_and_pytorches(tmp_path):
         torch_files.read(path, {"models.lstm.lstm"})
     with pytest.raises(ValueError, match=r"models\.lstm\.lstm"):
         torch_files.read(path, (), {"torch.optim.adam.Adam"})
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_pickles_of_python_itself(protocol):
+    value = {"a": [1, -1, 300, 1 << 70, 2.5, None, True], "b": ("x", ("y" * 300, ())), "s": {"m", "n"}, "o": OrderedDict(k=1)}
+    value["again"] = value["a"]
+    content = pickle.dumps(value, protocol)
+    loaded = pickles.load(b"before" + content + b"after", 6, torch_globals.finder((), (), False))
+    assert loaded.value == value
+    assert loaded.end == 6 + len(content)
+    assert loaded.value["again"] is loaded.value["a"]
 
 
 # ---- what is refused: pickles
@@ -340,6 +359,7 @@ def test_torchscript_is_read_without_its_code(tmp_path):
     net = Object("__torch__.Net", {"conv": inner, "training": False, "sizes": lists, "bias": np.zeros(2, "f4")})
     file = torch_files.read(written(tmp_path, zip_bytes(net, scripted=True)))
     assert file.container == "torchscript"
-    assert {name: array.shape for name, array in torch_files.scripted_arrays(file.value).items()} == {"bias": (2,), "conv.weight": (2, 3)}
+    arrays = torch_files.scripted_arrays(file.value)
+    assert {name: array.shape for name, array in arrays.items()} == {"bias": (2,), "conv.weight": (2, 3)}
     with pytest.raises(ValueError, match=r"os\.system"):
         torch_files.read(written(tmp_path, zip_bytes(Call("os.system", ("x",)), scripted=True)))

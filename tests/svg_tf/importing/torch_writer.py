@@ -64,12 +64,14 @@ class Pickler:
         if value is None or isinstance(value, bool):
             return {None: b"N", True: b"\x88", False: b"\x89"}[value]
         if isinstance(value, int):
-            return b"J" + struct.pack("<i", value) if abs(value) < 1 << 31 else b"\x8a\x08" + value.to_bytes(8, "little", signed=True)
+            small = abs(value) < 1 << 31
+            return b"J" + struct.pack("<i", value) if small else b"\x8a\x10" + value.to_bytes(16, "little", signed=True)
         if isinstance(value, float):
             return b"G" + struct.pack(">d", value)
         if isinstance(value, str):
             text = value.encode()
-            return b"U" + bytes([len(text)]) + text if self.python2 and len(text) < 256 else b"X" + struct.pack("<I", len(text)) + text
+            old = self.python2 and len(text) < 256
+            return (b"U" + bytes([len(text)]) if old else b"X" + struct.pack("<I", len(text))) + text
         if isinstance(value, dict):
             return b"}(" + b"".join(self.of(k) + self.of(v) for k, v in value.items()) + b"u"
         if isinstance(value, list):
@@ -82,14 +84,16 @@ class Pickler:
             code = global_(value.name) + self.of(tuple(value.arguments)) + b"R"
             return code + (self.of(value.state) + b"b" if value.state is not None else b"")
         if isinstance(value, Object):
-            cls = self.of(("module", Global(value.name), "models.py", "class encoder: ...")) + b"Q" if value.source else global_(value.name)
+            identity = ("module", Global(value.name), "models.py", "class encoder: ...")
+            cls = self.of(identity) + b"Q" if value.source else global_(value.name)
             return cls + b")\x81" + self.of(value.state) + b"b"
         return self.tensor(np.asarray(value))
 
     def tensor(self, array: np.ndarray) -> bytes:
         shape = array.shape
         strides = tuple(n // array.itemsize for n in np.empty(shape, array.dtype).strides)
-        return self.of(Call("torch._utils._rebuild_tensor_v2", (Raw(self.storage(array)), 0, shape, strides, False, Call("collections.OrderedDict"))))
+        arguments = (Raw(self.storage(array)), 0, shape, strides, False, Call("collections.OrderedDict"))
+        return self.of(Call("torch._utils._rebuild_tensor_v2", arguments))
 
     def storage(self, array: np.ndarray) -> bytes:
         self.arrays.append(array)
