@@ -46,7 +46,7 @@ class Evaluate:
     batch_statistics: bool = False
     """Normalise generation by batch statistics, as the reference's SVG-LP program does."""
     lpips: str = ""
-    """.npz file of LPIPS weights."""
+    """.npz file of LPIPS weights (svg-tf import-lpips)."""
     lpips_sha256: str = ""
     fvd: str = ""
     """Folder of the I3D network (svg-tf import-i3d, or a SavedModel)."""

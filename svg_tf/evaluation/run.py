@@ -47,7 +47,7 @@ class Options:
     batch_statistics: bool = False
     """Normalise generation by the statistics of each chunk, as the reference's SVG-LP program does."""
     lpips: str = ""
-    """.npz file of LPIPS weights; without it there is no LPIPS."""
+    """.npz file of LPIPS weights (svg-tf import-lpips); without it there is no LPIPS."""
     lpips_sha256: str = ""
     fvd: str = ""
     """Folder of the I3D network (svg-tf import-i3d, or a SavedModel); without it there is no FVD."""

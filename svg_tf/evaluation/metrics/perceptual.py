@@ -192,7 +192,8 @@ class FVD:
 
 def _saved_network(path: str):
     """A SavedModel as a function of clips."""
-    model = tf.saved_model.load(path)
+    hub = (pathlib.Path(path) / "tfhub_module.pb").is_file()  # a module of TF-Hub's first format has a graph without tags
+    model = tf.saved_model.load(path, tags=[] if hub else None)
     signatures = getattr(model, "signatures", {})
     signature = signatures.get("serving_default") or signatures.get("default")
     if signature is None:

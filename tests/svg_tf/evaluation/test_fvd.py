@@ -96,3 +96,25 @@ def test_what_is_refused(model, networks, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="takes clips of 3 frames here; I3D needs at least 9"):
         evaluation.evaluate(model, FRAMES, options, tmp_path / "a")
     assert not (tmp_path / "a").exists()
+
+
+def test_a_module_of_tf_hub_as_it_is(tmp_path):
+    """Two graphs, the one for inference without tags, with a signature "default"."""
+    v1 = tf.compat.v1
+    builder = v1.saved_model.Builder(str(tmp_path / "hub"))
+    for tags in ([], ["train"]):
+        with tf.Graph().as_default(), v1.Session() as session:
+            clips = v1.placeholder(tf.float32, [None, None, 224, 224, 3])
+            scale = v1.get_variable("scale", initializer=np.full((3, 400), 2.0 if tags else 1.0, np.float32))
+            logits = tf.reduce_mean(clips, [1, 2, 3]) @ scale
+            signature = v1.saved_model.predict_signature_def({"rgb_input": clips}, {"default": logits})
+            session.run(v1.global_variables_initializer())
+            arguments = {"signature_def_map": {"default": signature}}
+            if tags:
+                builder.add_meta_graph(tags, **arguments)
+            else:
+                builder.add_meta_graph_and_variables(session, tags, **arguments)
+    builder.save()
+    (tmp_path / "hub" / "tfhub_module.pb").write_bytes(b"\x08\x03")
+    features = FVD(tmp_path / "hub").features(np.full((2, 3, 16, 16, 1), 0.75, np.float32))
+    np.testing.assert_allclose(features, np.full((2, 400), 1.5), rtol=1e-5)

@@ -3,6 +3,7 @@
 import io
 import pickle  # to write
 import struct
+import tracemalloc
 import zipfile
 from collections import OrderedDict
 
@@ -224,8 +225,12 @@ def test_malicious_pickles_are_refused(kind, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, message = PICKLES[kind]
     path = written(tmp_path, archive({"a/data.pkl": code, "a/data/0": b"12345678"}))
+    tracemalloc.start()
     with pytest.raises(ValueError, match=rf"file\.pt cannot be read: (?s:.*)(?:{message})"):
         torch_files.read(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100e6  # bytes
     assert [p.name for p in tmp_path.iterdir()] == ["file.pt"]
     with pytest.raises(ValueError, match="cannot be read"):
         torch_files.read(written(tmp_path, legacy_bytes(code)))
