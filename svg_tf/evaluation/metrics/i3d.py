@@ -7,12 +7,13 @@ The logits are averaged over time. Weights come from the user (`svg-tf import-i3
 
 import json
 import pathlib
-import zipfile
 from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+from svg_tf.evaluation.metrics import weight_files
 
 CLASSES, SIZE, LEAST_FRAMES = 400, 224, 9  # of fewer frames nothing is left for the last pooling
 WEIGHTS, FACTS = "i3d.npz", "i3d.json"
@@ -142,15 +143,7 @@ def _folded(arrays, name: str) -> list[np.ndarray]:
 
 def load(folder) -> keras.Model:
     """The network of a folder that `svg-tf import-i3d` wrote. Raises `ValueError` where it is incomplete or damaged."""
-    path = pathlib.Path(folder) / WEIGHTS
-    try:
-        if path.stat().st_size > 1 << 28:
-            raise ValueError("it is larger than I3D's weights")
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files if name in shapes()}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} cannot be read as I3D's weights ({error}).") from error
-    return build(arrays)
+    return build(weight_files.read(pathlib.Path(folder) / WEIGHTS, shapes(), "I3D"))
 
 
 def facts(folder) -> dict:

@@ -3,17 +3,13 @@ SHA-256 is part of every result, and without them the metric is absent: never ze
 """
 
 import hashlib
-import os
 import pathlib
-import zipfile
 
 import numpy as np
 import tensorflow as tf
 
-from svg_tf.evaluation.metrics import i3d
+from svg_tf.evaluation.metrics import i3d, weight_files
 from svg_tf.evaluation.metrics.video import frechet_distance
-
-_MAX_BYTES = 1 << 30
 
 # (index in torchvision's `features`, output channels, kernel, stride, padding), max-pool 3x3 stride 2 before it or not.
 _ALEXNET = ((0, 64, 11, 4, 2, False), (3, 192, 5, 1, 2, True), (6, 384, 3, 1, 1, True), (8, 256, 3, 1, 1, False))
@@ -71,13 +67,7 @@ class LPIPS:
 
     def __init__(self, path, sha256: str | None = None):
         self.path, self.sha256 = str(path), _verified(path, sha256)
-        if os.path.getsize(path) > _MAX_BYTES:
-            raise ValueError(f"LPIPS weights {path} are larger than {_MAX_BYTES} bytes.")
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in lpips_shapes() if name in file.files}
-        except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-            raise ValueError(f"LPIPS weights {path} are not a readable .npz file ({error}).") from error
+        arrays = weight_files.read(path, lpips_shapes(), "LPIPS")
         for name, shape in lpips_shapes().items():
             got = arrays[name].shape if name in arrays else "nothing"
             if got != shape or arrays[name].dtype.kind != "f" or not np.isfinite(arrays[name]).all():

@@ -96,6 +96,10 @@ def test_lpips_weights_are_checked(weights, tmp_path):
     (tmp_path / "cut.npz").write_bytes(path.read_bytes()[:1000])
     with pytest.raises(ValueError, match="npz"):
         LPIPS(tmp_path / "cut.npz")
+    large = np.lib.stride_tricks.as_strided(np.zeros(1, "f4"), (1 << 26,), (0,))
+    np.savez_compressed(tmp_path / "bomb.npz", **{**arrays, "features.0.bias": large})
+    with pytest.raises(ValueError, match=r"npz file \(features\.0\.bias has 268435584 bytes"):
+        LPIPS(tmp_path / "bomb.npz")
     with pytest.raises(ValueError, match="uint8"):
         LPIPS(path)(np.zeros((1, 64, 64, 3), np.uint8), np.zeros((1, 64, 64, 3), np.uint8))
 
