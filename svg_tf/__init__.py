@@ -1,4 +1,4 @@
-"""Stochastic Video Generation with a Learned Prior (Denton & Fergus, ICML 2018) in TensorFlow and Keras.
+"""Stochastic video prediction in TensorFlow and Keras: SVG (Denton & Fergus, ICML 2018) and its successors.
 
 config = svg_tf.presets.get("smmnist_lp")
 model = svg_tf.SVG(config.model)
@@ -6,26 +6,51 @@ model = svg_tf.SVG(config.model)
 
 import importlib
 import os
+from typing import TYPE_CHECKING
 
-# Faster on AVX2 CPUs, where TensorFlow leaves it off (README, "Speed"). It must be set before TensorFlow is imported, and a
+from svg_tf import families
+from svg_tf.version import __version__
+
+if TYPE_CHECKING:
+    from svg_tf import config, evaluation, presets, training, visualization
+    from svg_tf.doors import from_preset, load
+    from svg_tf.evaluation import figures, metrics
+    from svg_tf.families import *  # noqa: F403
+    from svg_tf.families.base import VideoPredictor
+    from svg_tf.serving.export import export
+    from svg_tf.training import callbacks
+
+# Faster on AVX2 CPUs, where TensorFlow leaves it off (docs/performance.md). It must be set before TensorFlow is imported, and a
 # user's own choice stands.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
-_LAZY = {
-    "SVG": "svg_tf.families.svg.model",
-    "SRVP": "svg_tf.families.srvp.model",
-    "VideoPredictor": "svg_tf.families.base",
-    "export": "svg_tf.serving.export",
+_PLACES = {
+    "VideoPredictor": "svg_tf.families.base:VideoPredictor",
+    "export": "svg_tf.serving.export:export",
+    "from_preset": "svg_tf.doors:from_preset",
+    "load": "svg_tf.doors:load",
+    "callbacks": "svg_tf.training.callbacks",
+    "config": "svg_tf.config",
+    "evaluation": "svg_tf.evaluation",
+    "figures": "svg_tf.evaluation.figures",
+    "metrics": "svg_tf.evaluation.metrics",
+    "presets": "svg_tf.presets",
+    "training": "svg_tf.training",
+    "visualization": "svg_tf.visualization",
 }
-_MODULES = ("callbacks", "config", "evaluation", "figures", "metrics", "presets", "training", "visualization")
 
-__all__ = ["SRVP", "SVG", "VideoPredictor", "export", *_MODULES]
+__all__ = ["__version__", *_PLACES, *families.__all__]
 
 
 def __getattr__(name):
     """Modules and classes are imported at first use: reading a configuration does not load TensorFlow."""
-    if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name]), name)
-    if name in _MODULES:
-        return importlib.import_module(f"svg_tf.{name}")
-    raise AttributeError(f"module 'svg_tf' has no attribute {name!r}")
+    place = _PLACES.get(name) or families.doors().get(name)
+    if place is None:
+        raise AttributeError(f"module 'svg_tf' has no attribute {name!r}")
+    module, _, attribute = place.partition(":")
+    found = importlib.import_module(module)
+    return getattr(found, attribute) if attribute else found
+
+
+def __dir__():
+    return sorted({*__all__, *families.doors()})

@@ -1,136 +1,186 @@
-"""Data, optimisation, evaluation, and the experiment that they make together with a model."""
+"""Data, optimization, evaluation, and the experiment that they make together with a model.
+
+Fields marked `runtime` say how a run runs here (folders, devices, files kept); all others define it.
+"""
 
 from dataclasses import dataclass, field
 from typing import Literal
 
-from svg_tf.config.checks import require
-from svg_tf.config.models import Model, SVGConfig
+from data_pipelines.checks import integer, number, require
+from svg_tf.config.base import Config, ModelConfig, runtime
+
+
+def _counts(config, *names: str, low: int = 1) -> None:
+    for name in names:
+        integer(name, getattr(config, name), low)
 
 
 @dataclass(frozen=True)
-class MovingMNISTConfig:
+class MovingMNISTConfig(Config):
     """Stochastic Moving MNIST, generated on the fly (used where data.name is "moving_mnist")."""
 
     num_digits: int = 2
-    max_speed: int = 0
-    """Largest velocity component in pixels a frame; 0 = scaled with the canvas (4 at 64 px, 2 at 32 px)."""
+    max_speed: int | None = None
+    """Largest velocity component in pixels a frame; None: scaled with the canvas (4 at 64 px, 2 at 32 px)."""
     deterministic: bool = False
     """Digits reflect at the walls, as in Srivastava et al. 2015, in place of drawing a new velocity."""
     variant: Literal["reference", "srvp"] = "reference"
     digits: Literal["mnist", "uci"] = "mnist"
     """mnist: 60,000 + 10,000 digits; uci: the 1,797 digits that come with scikit-learn (no download)."""
-    digits_dir: str = ""
-    """Folder with the four MNIST idx .gz files; empty = downloaded once by TensorFlow Datasets."""
+    digits_dir: str | None = runtime(None)
+    """Folder with the four MNIST idx .gz files; None: downloaded once by TensorFlow Datasets."""
 
     def __post_init__(self):
-        require(self.num_digits >= 1, f"num_digits must be at least 1, got {self.num_digits}.")
-        require(self.max_speed >= 0, f"max_speed must not be negative, got {self.max_speed}.")
-        require(self.variant in ("reference", "srvp"), f"variant must be 'reference' or 'srvp', got {self.variant!r}.")
-        require(self.digits in ("mnist", "uci"), f"digits must be 'mnist' or 'uci', got {self.digits!r}.")
+        super().__post_init__()
+        _counts(self, "num_digits")
+        if self.max_speed is not None:
+            _counts(self, "max_speed")
 
 
 @dataclass(frozen=True)
-class DataConfig:
-    """Which videos, and how windows are cut from them (see data_pipelines.load)."""
+class DataConfig(Config):
+    """Which videos, and how windows are cut from them (see `data_pipelines.load`)."""
 
     name: str = "moving_mnist"
-    data_dir: str = ""
-    """Folder of prepared data sets; empty = TFDS's own default."""
+    data_dir: str | None = runtime(None)
+    """Folder of prepared data sets; None: TFDS's own default."""
     batch_size: int = 100
-    """Global batch: sequences per optimizer step over all replicas."""
+    """Global batch: sequences of a training step over all replicas."""
     n_future: int = 10
     """Frames after the n_past context frames in a training window."""
     frame_stride: int = 1
     moving_mnist: MovingMNISTConfig = field(default_factory=MovingMNISTConfig)
 
     def __post_init__(self):
-        for name in ("batch_size", "n_future", "frame_stride"):
-            require(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}.")
+        super().__post_init__()
+        _counts(self, "batch_size", "n_future", "frame_stride")
         require(bool(self.name), "data.name must name a data set.")
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """Optimisation (paper §4: Adam, 300 epochs of 600 steps)."""
+class ScheduleConfig(Config):
+    """How a learning rate falls: constant; cosine from the rate to `final` over `steps`; linear to `final` over the last `steps`."""
+
+    kind: Literal["constant", "cosine", "linear"] = "constant"
+    final: float = 0.0
+    """The rate at the end."""
+    steps: int | None = None
+    """Training steps of the decay: of cosine the first ones, of linear the last ones; None: the whole run."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        number("final", self.final, 0.0)
+        if self.steps is not None:
+            _counts(self, "steps")
+            require(self.kind != "constant", f"schedule.steps {self.steps} needs kind 'cosine' or 'linear', not 'constant'.")
+
+
+@dataclass(frozen=True)
+class OptimizerConfig(Config):
+    """Adam (Kingma & Ba 2015), its rate's schedule, and clipping."""
+
+    learning_rate: float = 2e-3
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+    epsilon_placement: Literal["pytorch", "keras"] = "pytorch"
+    """pytorch: m_hat / (sqrt(v_hat) + epsilon), as the paper and the published programs; keras: epsilon is added to sqrt(v) before
+    the correction of its bias, so that early updates of small gradients are smaller."""
+    clip_norm: float | None = None
+    """Global norm above which an update's gradients are scaled down; None: off (paper)."""
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+
+    def __post_init__(self):
+        super().__post_init__()
+        number("learning_rate", self.learning_rate, above=0.0)
+        for name in ("beta_1", "beta_2"):
+            require(0 <= getattr(self, name) < 1, f"{name} must be in [0, 1), got {getattr(self, name)}.")
+        number("epsilon", self.epsilon, above=0.0)
+        if self.clip_norm is not None:
+            number("clip_norm", self.clip_norm, above=0.0)
+        require(
+            self.schedule.final <= self.learning_rate,
+            f"schedule.final {self.schedule.final} must not exceed learning_rate {self.learning_rate}.",
+        )
+
+
+@dataclass(frozen=True)
+class TrainConfig(Config):
+    """Optimization (paper §4: Adam, 300 epochs of 600 steps)."""
 
     epochs: int = 300
     steps_per_epoch: int = 600
-    learning_rate: float = 2e-3
-    final_learning_rate: float = 0.0
-    """Where > 0, cosine decay from learning_rate to this over the whole run; 0 = constant (paper)."""
-    linear_decay_steps: int = 0
-    """The last so many steps the learning rate falls linearly to 0 (SRVP); 0 = constant."""
-    adam_beta_1: float = 0.9
-    adam_beta_2: float = 0.999
-    adam_epsilon: float = 1e-8
-    clip_norm: float = 0.0
-    """Global gradient norm above which gradients are scaled down; 0 = off (paper)."""
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    """Of every update that has none of its own in `optimizers`."""
+    optimizers: dict[str, OptimizerConfig] = field(default_factory=dict)
+    """Name of an update of the family's training program -> its optimizer."""
     seed: int = 0
     """All noise and the order of the data derive from it, the step, and the row of the global batch."""
-    strategy: Literal["single", "mirrored", "multi_worker"] = "single"
-    """mirrored: all GPUs of this machine; multi_worker: several machines, by TF_CONFIG. data.batch_size is the global batch."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     """Of the layers' arithmetic; weights, statistics, distributions and losses are float32, and float16 scales the loss."""
-    jit_compile: bool = False
+    strategy: Literal["single", "mirrored", "multi_worker"] = runtime("single")
+    """mirrored: all GPUs of this machine; multi_worker: several machines, by TF_CONFIG or Slurm. data.batch_size is the global
+    batch."""
+    jit_compile: bool = runtime(False)
     """Compile the training step by XLA (single device)."""
-    recompute: bool = False
+    recompute: bool = runtime(False)
     """Run the blocks of encoder and decoder again in the backward pass in place of keeping their maps: less memory, more time."""
-    checkpoint_every: int = 600
+    checkpoint_every: int = runtime(600)
     """Steps between checkpoints, besides the one at each epoch's end."""
-    keep_checkpoints: int = 3
-    deterministic: bool = False
+    keep_checkpoints: int = runtime(3)
+    deterministic: bool = runtime(False)
     """Bit-identical reruns on the same machine (tf.config.experimental.enable_op_determinism)."""
 
     @property
     def steps(self) -> int:
-        """Optimizer steps of the whole run."""
+        """Training steps of the whole run."""
         return self.epochs * self.steps_per_epoch
 
+    def optimizer_of(self, update: str) -> OptimizerConfig:
+        return self.optimizers.get(update, self.optimizer)
+
     def __post_init__(self):
-        for name in ("epochs", "steps_per_epoch", "checkpoint_every", "keep_checkpoints"):
-            require(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}.")
-        require(self.learning_rate > 0, f"learning_rate must be positive, got {self.learning_rate}.")
-        require(self.final_learning_rate >= 0, f"final_learning_rate must not be negative, got {self.final_learning_rate}.")
-        require(
-            0 <= self.linear_decay_steps <= self.steps,
-            f"linear_decay_steps must be in [0, {self.steps}], the run's steps, got {self.linear_decay_steps}.",
-        )
-        require(
-            not (self.linear_decay_steps and self.final_learning_rate),
-            "linear_decay_steps and final_learning_rate (cosine decay) exclude each other; got both.",
-        )
-        require(self.clip_norm >= 0, f"clip_norm must not be negative, got {self.clip_norm}.")
-        strategies = ("single", "mirrored", "multi_worker")
-        require(self.strategy in strategies, f"strategy must be one of {strategies}, got {self.strategy!r}.")
-        precisions = ("float32", "mixed_bfloat16", "mixed_float16")
-        require(self.precision in precisions, f"precision must be one of {precisions}, got {self.precision!r}.")
+        super().__post_init__()
+        _counts(self, "epochs", "steps_per_epoch", "checkpoint_every", "keep_checkpoints")
+        for name, optimizer in {"optimizer": self.optimizer, **self.optimizers}.items():
+            steps = optimizer.schedule.steps
+            require(
+                steps is None or steps <= self.steps,
+                f"{name}.schedule.steps must be in [1, {self.steps}], the run's steps, got {steps}.",
+            )
         require(not self.jit_compile or self.strategy == "single", "jit_compile needs strategy='single'.")
-        require(0 <= self.seed < 2**31, f"seed must be in [0, 2**31), got {self.seed}.")
+        integer("seed", self.seed, 0, 2**31 - 1)
 
 
 @dataclass(frozen=True)
-class EvalConfig:
+class EvalConfig(Config):
     """Validation during training and the defaults of evaluation (paper §4: best of 100 samples)."""
 
     n_future: int = 25
     """Frames predicted at test, after n_past context frames."""
     n_samples: int = 100
     protocol: Literal["srvp", "svg"] = "srvp"
+    """SSIM's definition, see `svg_tf.evaluation.metrics.frame`."""
     validation_steps: int = 10
     summary_sequences: int = 4
     """Validation clips shown in TensorBoard at each epoch's end."""
 
     def __post_init__(self):
-        for name in ("n_future", "n_samples", "validation_steps", "summary_sequences"):
-            require(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}.")
-        require(self.protocol in ("srvp", "svg"), f"protocol must be 'srvp' or 'svg', got {self.protocol!r}.")
+        super().__post_init__()
+        _counts(self, "n_future", "n_samples", "validation_steps", "summary_sequences")
+
+
+def _default_model() -> ModelConfig:
+    from svg_tf import families
+
+    return families.config_class(families.DEFAULT)()
 
 
 @dataclass(frozen=True)
-class ExperimentConfig:
-    """Everything that defines a run."""
+class ExperimentConfig(Config):
+    """Everything that defines a run, and how it runs here."""
 
-    model: Model = field(default_factory=SVGConfig)
+    model: ModelConfig = field(default_factory=_default_model)
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)

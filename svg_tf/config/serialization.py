@@ -3,55 +3,81 @@
 import dataclasses
 import json
 import typing
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from svg_tf.config.checks import require
-from svg_tf.config.models import FAMILIES, Model
+from data_pipelines.checks import require
+from svg_tf.config.base import Config, ModelConfig, checked, hints_of, is_runtime
 
-
-def to_dict(config: Any) -> dict:
-    """A configuration as plain dicts, lists, numbers and strings; a model's names its family."""
-    values = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
-    values = {name: to_dict(value) if dataclasses.is_dataclass(value) else value for name, value in values.items()}
-    return {"family": config.family, **values} if isinstance(config, Model) else values
+Part = Literal["all", "definition", "runtime"]
 
 
-def from_dict(cls: type, values: dict, where: str = "") -> Any:
-    """Builds a configuration dataclass from a dict.
+def to_dict(config: Config, part: Part = "all") -> dict:
+    """A configuration as plain dicts, lists, numbers and strings; a model's names its family.
 
-    Missing keys take their defaults. Raises `ValueError` for an unknown key or a value of the wrong type,
-    naming the field and what it accepts.
+    part: "definition": what defines a run; "runtime": how it runs here; both together are "all".
     """
-    fields = {f.name: f for f in dataclasses.fields(cls)}
-    hints = typing.get_type_hints(cls)
-    if not isinstance(values, dict):
-        raise ValueError(f"{where or cls.__name__} must be a mapping, got {type(values).__name__}.")
-    if cls in FAMILIES.values():
-        family = values.get("family", cls.family)
-        require(family == cls.family, f"{where or cls.__name__}.family must be {cls.family!r}, got {family!r}.")
-        values = {name: value for name, value in values.items() if name != "family"}
-    unknown = sorted(set(values) - set(fields))
-    if unknown:
-        raise ValueError(f"Unknown field(s) {unknown} in {where or cls.__name__}; known fields: {sorted(fields)}.")
-    kwargs = {}
-    for name, value in values.items():
-        kind, path = hints[name], f"{where}.{name}" if where else name
-        if kind == Model:
-            family = value.get("family", "svg") if isinstance(value, dict) else "svg"
-            require(family in FAMILIES, f"{path}.family must be one of {sorted(FAMILIES)}, got {family!r}.")
-            value = from_dict(FAMILIES[family], value, path)
-        elif dataclasses.is_dataclass(kind):
-            value = from_dict(kind, value, path)
-        elif kind in (int, float, bool, str):
-            if kind is float and isinstance(value, int) and not isinstance(value, bool):
-                value = float(value)
-            if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-                raise ValueError(f"{path} must be {kind.__name__}, got {value!r}.")
-        kwargs[name] = value
-    return cls(**kwargs)
+    found = {"family": config.family} if isinstance(config, ModelConfig) and part != "runtime" else {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if isinstance(value, Config):
+            found[field.name] = to_dict(value, part)
+        elif isinstance(value, dict):
+            found[field.name] = {key: to_dict(item, part) for key, item in value.items()}
+        elif part == "all" or is_runtime(field) == (part == "runtime"):
+            found[field.name] = value
+    return {name: value for name, value in found.items() if part != "runtime" or value != {}}
 
 
-def to_json(config: Any) -> str:
+def merge(a: Mapping, b: Mapping) -> dict:
+    """`a` with the values of `b`, mappings within them merged alike."""
+    merged = dict(a)
+    for name, value in b.items():
+        nested = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
+        merged[name] = merge(merged[name], value) if nested else value
+    return merged
+
+
+def from_dict(cls: type, values: Any, where: str = "") -> Any:
+    """Builds a configuration from a dict. Missing keys take their defaults.
+
+    Raises `ValueError` for an unknown key or a value of the wrong type, naming the field and what it accepts.
+    """
+    name = where or cls.__name__
+    require(isinstance(values, Mapping), f"{name} must be a mapping, got {type(values).__name__}.")
+    if issubclass(cls, ModelConfig):
+        cls, values = _family_of(cls, values, name)
+    hints = hints_of(cls)
+    unknown = sorted(set(values) - set(hints))
+    require(not unknown, f"Unknown field(s) {unknown} in {name}; known fields: {sorted(hints)}.")
+    found = {}
+    for key, value in values.items():
+        hint, path = hints[key], f"{where}.{key}" if where else key
+        if isinstance(hint, type) and issubclass(hint, Config):
+            value = from_dict(hint, value, path)
+        elif typing.get_origin(hint) is dict:
+            require(isinstance(value, Mapping), f"{path} must be a mapping, got {type(value).__name__}.")
+            kind = typing.get_args(hint)[1]
+            value = {inner: from_dict(kind, item, f"{path}.{inner}") for inner, item in value.items()}
+        else:
+            value = checked(path, value, hint)
+        found[key] = value
+    return cls(**found)
+
+
+def _family_of(cls, values, name):
+    from svg_tf import families
+
+    values = dict(values)
+    family = values.pop("family", getattr(cls, "family", families.DEFAULT))
+    if cls is ModelConfig:
+        require(family in families.names(), f"{name}.family must be one of {families.names()}, got {family!r}.")
+        return families.config_class(family), values
+    require(family == cls.family, f"{name}.family must be {cls.family!r}, got {family!r}.")
+    return cls, values
+
+
+def to_json(config: Config) -> str:
     return json.dumps(to_dict(config), indent=2, sort_keys=True) + "\n"
 
 
@@ -59,13 +85,13 @@ def from_json(cls: type, text: str) -> Any:
     """The inverse of `to_json`. Raises `ValueError` for malformed JSON or an unknown field."""
     try:
         values = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"Not a {cls.__name__} in JSON: {error}.") from error
     return from_dict(cls, values)
 
 
-def differences(a: Any, b: Any) -> list[str]:
-    """Lines `path: value in a -> value in b`, one for each field that differs."""
+def differences(a: Config, b: Config, part: Part = "all") -> list[str]:
+    """Lines `path: value in a -> value in b`, one for each field of `part` that differs."""
 
     def walk(x, y, path):
         if isinstance(x, dict) and isinstance(y, dict):
@@ -74,4 +100,4 @@ def differences(a: Any, b: Any) -> list[str]:
         elif x != y:
             yield f"{path}: {x!r} -> {y!r}"
 
-    return list(walk(to_dict(a), to_dict(b), ""))
+    return list(walk(to_dict(a, part), to_dict(b, part), ""))

@@ -1,36 +1,20 @@
-"""What every video predictor shares: the training step, its metrics, and the checks of what comes in."""
+"""What every video predictor shares: the training step, its metrics, sampling, and the checks of what comes in."""
 
+import abc
 import contextlib
 
 import keras
-import numpy as np
 import tensorflow as tf
 
+from data_pipelines.checks import require
 from svg_tf import config as configuration
 from svg_tf import kernels, noise
-from svg_tf.families.compiled import Functions, check_counts, sequence_seeds
+from svg_tf.families import inputs
+from svg_tf.families.compiled import CompiledMethods, check_counts, sequence_seeds
+from svg_tf.families.interface import AnyFrameRate, Bound, Program, Sampling
 from svg_tf.families.shapes import swap_batch_time
-from svg_tf.training.loss_scale import LossScaleOptimizer
-
-
-def check_frames(frames, image_size: int, channels: int, least: int, what: str = "frames") -> tf.Tensor:
-    """frames: float [B, T >= least, S, S, C] in [0, 1], array or tensor -> float32 tensor. Raises `ValueError`."""
-    expected = f"{what} must be float [batch, time >= {least}, {image_size}, {image_size}, {channels}] in [0, 1]"
-    if not tf.is_tensor(frames):
-        frames = np.asarray(frames)
-    if not (tf.as_dtype(frames.dtype).is_floating):
-        hint = "; scale uint8 frames with data_pipelines.transform.to_float" if frames.dtype == np.uint8 else ""
-        raise ValueError(f"{expected}, got dtype {tf.as_dtype(frames.dtype).name}{hint}.")
-    shape = tuple(frames.shape)
-    if len(shape) != 5 or shape[2:] != (image_size, image_size, channels):
-        raise ValueError(f"{expected}, got shape {shape}.")
-    if shape[0] == 0 or shape[1] < least:
-        raise ValueError(f"{expected}, got shape {shape}: {'no sequence' if shape[0] == 0 else 'too few frames'}.")
-    frames = tf.cast(frames, tf.float32)
-    low, high = float(tf.reduce_min(frames)), float(tf.reduce_max(frames))
-    if not (low >= 0.0 and high <= 1.0):  # also catches NaN
-        raise ValueError(f"{expected}, got values in [{low:g}, {high:g}].")
-    return frames
+from svg_tf.training import program as training_program
+from svg_tf.training.loss_scale import LossScaleOptimizer, share_scale
 
 
 @contextlib.contextmanager
@@ -44,32 +28,57 @@ def dtype_policy(policy):
         keras.config.set_dtype_policy(before)
 
 
-class VideoPredictor(keras.Model):
-    """A Keras model trained on batches {"frames": float32 [B, T, H, W, C] in [0, 1]}.
+class _Clock:
+    """Holds the step, a variable of the training and not of the model: Keras does not look into it."""
 
-    A subclass gives `objective(frames, seed, norm, step)`: a dict of per-sequence values float32 [B] among which
-    "loss" is minimised and all are reported as means, and `metric_names`; `elbo_terms_of`; and the mathematics of its public
-    methods on tensors, `generate_in_graph`, `reconstruct_in_graph` and `prior_scale_in_graph`, which exports trace too.
+    def __init__(self):
+        self.step = keras.Variable(0, dtype="int64", trainable=False, aggregation="only_first_replica", name="step")
+
+
+class VideoPredictor(keras.Model, abc.ABC):
+    """A Keras model trained on batches of named tensors, of which "frames" are float32 [B, T, H, W, C] in [0, 1].
+
+    A family gives `config_class`, `make_program` (what a training step is) and `sample` (futures of a context); what it can do
+    besides are the protocols of `svg_tf.families.interface`, asked for by `can`. Its constructor ends with `self.built = True`.
     """
 
     config_class: type
-    metric_names: tuple[str, ...] = ("loss",)
+    tensors: tuple[str, ...] = ("frames",)
+    """Names of the tensors that a batch must hold."""
+    lacks: frozenset = frozenset()
+    """Protocols whose methods the class has, but that this model, by its configuration, cannot do."""
+    deterministic = False
+    """Whether all samples of a sequence are equal."""
 
-    def __init__(self, **kwargs):
+    def __init__(self, config=None, **kwargs):
         super().__init__(**kwargs)
-        self.run_seed = 0
-        self._trackers = {name: keras.metrics.Mean(name=name) for name in self.metric_names}
-        self._functions = Functions(self)
-
-    def _configured(self, config):
-        """The configuration that a subclass was given, or its defaults. Raises `ValueError` for another type."""
         if config is not None and not isinstance(config, self.config_class):
             raise ValueError(
                 f"{type(self).__name__} expects a {self.config_class.__name__}, got {type(config).__name__}; pass "
                 "experiment.model of a preset."
             )
         self.config = config or self.config_class()
-        return self.config
+        self.run_seed, self.recompute = 0, False
+        self.keep_metrics = False
+        """Set by a run that goes on within an epoch: the next reset of the metrics, at `fit`'s start, is left out."""
+        self._clock = _Clock()
+        self._program = self.make_program()
+        self._due = None
+        self._trackers = {name: keras.metrics.Mean(name=name) for name in self.program.metrics}
+        self._compiled_methods = CompiledMethods()
+
+    # ---- what a family gives ----------------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def make_program(self) -> Program:
+        """What one training step is. Asked once, before the layers exist; losses and variables are functions."""
+
+    @abc.abstractmethod
+    def sample(self, frames, seeds, sampling: Sampling):
+        """Futures, in a graph: frames float32 [B, P, H, W, C], seeds int32 [B, 2], `sampling`'s counts ints or int32 scalars ->
+        float32 [B, S, n_future * frame_rate, H, W, C] in [0, 1]. Sample s of a sequence depends on its frames, its seed and s."""
+
+    # ---- configuration ------------------------------------------------------------------------------------------------
 
     def get_config(self):
         return {**super().get_config(), "config": configuration.to_dict(self.config)}
@@ -79,14 +88,37 @@ class VideoPredictor(keras.Model):
         config = dict(config)
         return cls(configuration.from_dict(cls.config_class, config.pop("config")), **config)
 
+    def can(self, *capabilities) -> bool:
+        """Whether this model can do all of these, protocols of `svg_tf.families.interface`."""
+        return all(isinstance(self, capability) and capability not in self.lacks for capability in capabilities)
+
+    def need(self, capability, what: str) -> None:
+        """Raises `ValueError` where the model cannot do what `capability` says; what: names it in the message."""
+        require(self.can(capability), f"{what} cannot be had of this model, {self.config.summary}.")
+
+    # ---- training -----------------------------------------------------------------------------------------------------
+
     @property
-    def stochastic(self) -> bool:
-        """Whether there are latents z_t."""
-        return self.config.stochastic
+    def program(self) -> Program:
+        return self._program
+
+    @property
+    def clock(self) -> keras.Variable:
+        """int64: training steps taken so far, those included whose update loss scaling skipped."""
+        return self._clock.step
+
+    @property
+    def step(self) -> int:
+        return int(tf.convert_to_tensor(self.clock.value))
+
+    @property
+    def metrics(self):
+        return list(self._trackers.values())
 
     def compile(self, optimizer="adam", *, seed: int = 0, jit_compile: bool = False, recompute: bool = False, **kwargs):
-        """optimizer: a Keras optimizer. seed: all training noise derives from (seed, step, row of the global batch).
-        recompute: training steps keep the inputs of the backbones' blocks only (see `layers.recomputation`).
+        """optimizer: a Keras optimizer, or a dict of them by the names of the program's updates; one optimizer for several updates
+        is copied. seed: all training noise derives from (seed, step, number of the update, row of the global batch). recompute:
+        training steps keep the inputs of the backbones' blocks only (see `layers.recomputation`).
 
         Other arguments as `keras.Model.compile`; the loss and the metrics are the model's own and cannot be given
         (`ValueError`).
@@ -94,132 +126,217 @@ class VideoPredictor(keras.Model):
         for name in ("loss", "metrics", "weighted_metrics", "loss_weights"):
             if kwargs.get(name) is not None:
                 raise ValueError(f"{type(self).__name__} has its own loss and metrics; compile() got {name}={kwargs[name]!r}.")
-        self.run_seed = seed
-        self.encoder.recompute = self.decoder.recompute = recompute
-        optimizer = keras.optimizers.get(optimizer)
-        if self.dtype_policy.name == "mixed_float16" and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-            optimizer = LossScaleOptimizer(optimizer)
-        super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
+        varying = self.program.varies and kwargs.get("steps_per_execution", 1) != 1
+        require(not varying, "steps_per_execution must be 1 for a training program whose steps differ.")
+        self.run_seed, self.recompute = seed, recompute
+        found = self._optimizers_by_name(optimizer)
+        self.optimizers = found
+        super().compile(optimizer=found[self.program.names[-1]], jit_compile=jit_compile, **kwargs)
+
+    def _optimizers_by_name(self, optimizer) -> dict:
+        names = self.program.names
+        if isinstance(optimizer, dict):
+            wrong = sorted(set(optimizer) ^ set(names))
+            require(not wrong, f"optimizer must have one entry for each update, {', '.join(names)}; got {sorted(optimizer)}.")
+            found = {name: keras.optimizers.get(optimizer[name]) for name in names}
+        else:
+            one = keras.optimizers.get(optimizer)
+            found = {name: one if i == 0 else type(one).from_config(one.get_config()) for i, name in enumerate(names)}
+        for name, one in found.items():
+            inner = getattr(one, "inner_optimizer", one)
+            by_replica = self.distribute_strategy.num_replicas_in_sync > 1 and (inner.clipnorm or inner.global_clipnorm)
+            require(
+                not by_replica,
+                f"The optimizer of {name!r} clips on each replica by itself; use svg_tf.training.optimizers.Adam(clip_norm=...).",
+            )
+            if self.dtype_policy.name == "mixed_float16" and not isinstance(one, keras.optimizers.LossScaleOptimizer):
+                found[name] = LossScaleOptimizer(one)
+        return found
+
+    def build_optimizers(self) -> None:
+        """Makes the slots of all optimizers, each for the variables that its updates move in any phase."""
+        for name, optimizer in self.optimizers.items():
+            moved = {id(v): v for u in self.program.updates if u.name == name for v in u.variables() if v.trainable}
+            if not optimizer.built:
+                optimizer.build(list(moved.values()))
+        share_scale(self.optimizers.values())
 
     def get_compile_config(self):
         """What `compile_from_config` needs to compile a loaded model again (keras.saving.load_model)."""
         if not self.compiled:
             return None
-        return {"optimizer": keras.saving.serialize_keras_object(self.optimizer), "seed": self.run_seed}
+        return {
+            "optimizers": {name: keras.saving.serialize_keras_object(o) for name, o in self.optimizers.items()},
+            "seed": self.run_seed,
+            "recompute": self.recompute,
+            "jit_compile": self.jit_compile,
+            "steps_per_execution": self.steps_per_execution,
+        }
 
     def compile_from_config(self, config):
-        self.compile(optimizer=keras.saving.deserialize_keras_object(config["optimizer"]), seed=config["seed"])
-        self.optimizer.build(self.trainable_variables)
+        config = dict(config)
+        stored = config.pop("optimizers", None) or {self.program.names[0]: config.pop("optimizer")}  # one in files of 0.1.0
+        self.compile({name: keras.saving.deserialize_keras_object(o) for name, o in stored.items()}, **config)
+        self.build_optimizers()
 
-    def fit(self, x=None, *args, **kwargs):
-        """As `keras.Model.fit`. Raises `ValueError` for a data set whose batches do not divide among the replicas."""
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        store["step"] = self.step
+
+    def load_own_variables(self, store):
+        stored = {name: store[name] for name in store}
+        self.clock.assign(stored.pop("step", 0))  # files of 0.1.0 have none
+        super().load_own_variables(stored)
+
+    def fit(self, x=None, y=None, *args, validation_data=None, **kwargs):
+        """As `keras.Model.fit`, without targets and weights. The first batch is looked at before training starts.
+
+        Raises `ValueError` for targets or weights, a data set whose batches do not divide among the replicas, and frames outside
+        of [0, 1].
+        """
+        for name in ("sample_weight", "class_weight"):
+            require(kwargs.get(name) is None, f"Frames are their own targets, all of one weight: fit() takes no {name}.")
+        require(y is None, "Frames are their own targets: fit() takes no y.")
         replicas = self.distribute_strategy.num_replicas_in_sync
-        for spec in tf.nest.flatten(x.element_spec) if replicas > 1 and isinstance(x, tf.data.Dataset) else ():
-            batch = spec.shape[0] if spec.shape.rank else None
-            if batch is not None and batch % replicas:
-                raise ValueError(f"A batch of {batch} must be divisible by the {replicas} replicas.")
-        return super().fit(x, *args, **kwargs)
+        x = inputs.check_data(x, replicas, self.config.frame_shape)
+        if validation_data is not None:
+            validation_data = inputs.check_data(validation_data, 1, self.config.frame_shape, check_first=False)
+        self.build_optimizers()
+        return super().fit(x, None, *args, validation_data=validation_data, **kwargs)
 
-    @property
-    def step(self) -> int:
-        """Optimizer steps taken so far: batches, those included whose update loss scaling skipped."""
-        return int(tf.convert_to_tensor(self.optimizer.iterations.value))
+    def make_train_function(self, force=False):
+        """Keras's, one for each kind of step: a phase's end, or an update that is not due, means another graph."""
+        if not self.program.varies:
+            return super().make_train_function(force)
+        if self.train_function is not None and not force:
+            return self.train_function
 
-    @property
-    def metrics(self):
-        return list(self._trackers.values())
+        def functions():
+            super(VideoPredictor, self).make_train_function(force=True)
+            return self.train_function
 
-    def objective(self, frames, seed, norm, step) -> dict:
-        """frames: float32 [B, T, H, W, C]; seed: `noise.BatchSeed`, int32 [2], or [B, 2] for noise that does not depend on the
-        batch."""
-        raise ValueError(f"{type(self).__name__} does not define an objective.")
+        self.train_function = self.by_kind_of_step(functions)
+        return self.train_function
+
+    def by_kind_of_step(self, make):
+        """A function that calls, for each training step, the one that `make()` made, and that was traced, for its kind of step."""
+        made = {}
+
+        def run(*arguments):
+            self._due = self.program.due(self.step)
+            if self._due not in made:
+                made[self._due] = make()
+                self.train_function = run  # Keras's maker puts its own there
+            try:
+                return made[self._due](*arguments)
+            finally:
+                self._due = None
+
+        return run
 
     def train_step(self, data):
-        frames = self._frames(data)
-        replica, batch = tf.distribute.get_replica_context().replica_id_in_sync_group, tf.shape(frames)[0]
-        step = self.optimizer.iterations
-        rows, total = self._rows(data, replica, batch), batch * kernels.replicas()
-        seed = noise.BatchSeed(noise.fold(noise.seed_pair(self.run_seed), noise.TRAIN, step), rows, total)
-        with tf.GradientTape() as tape:
-            values = self.objective(frames, seed, "train", step)
-            # Keras optimizers add the replicas' gradients up: each is divided by the global batch.
-            loss = tf.nn.compute_average_loss(values["loss"], global_batch_size=total)
-            loss = self.optimizer.scale_loss(loss)
-        variables = self.trainable_variables
-        gradients = tape.gradient(loss, variables)
-        self.optimizer.apply(gradients, variables)
-        return self._report(values)
+        batch, rows = self._batch(data)
+        due = self._due or self.program.due(self.step if self.program.varies else 0)
+        values = training_program.run_step(self, self.program, due, batch, rows)
+        phase = self.program.due_in_all(due.phase)
+        return self._report(values, self.program.metrics_of(phase))
 
     def test_step(self, data):
-        frames = self._frames(data)
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        batch, rows = self._batch(data)
         # One seed for each sequence by its place in the evaluation, so that batch size and replicas do not matter.
         first = tf.cast(self._trackers["loss"].count, tf.int32) * kernels.replicas()
-        index = first + self._rows(data, replica, tf.shape(frames)[0])
-        seeds = noise.fold_each(noise.fold(noise.seed_pair(self.run_seed), noise.TEST), index)
-        step = self.optimizer.iterations if self.optimizer is not None else 2**31 - 1
-        return self._report(self.objective(frames, seeds, "running", step))
+        seeds = noise.fold_each(noise.fold(noise.seed_pair(self.run_seed), noise.TEST), first + rows)
+        values = training_program.evaluate_step(self, self.program, batch, seeds)
+        return self._report(values, values)
 
-    def _rows(self, data, replica, batch):
-        """int32 [batch]: places in the global batch; replica r holds rows r * batch ... unless the data says otherwise."""
-        batches, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        return batches["row"] if isinstance(batches, dict) and "row" in batches else replica * batch + tf.range(batch)
+    def metrics_at(self, step: int) -> tuple[str, ...]:
+        """Names of the metrics whose means the training step that led to `step` has moved."""
+        return self.program.metrics_of(self.program.due(step - 1))
 
-    def _report(self, values):
-        for name, tracker in self._trackers.items():
-            tracker.update_state(values[name])
-        return {name: tracker.result() for name, tracker in self._trackers.items()}
+    def reset_metrics(self):
+        if self.keep_metrics:  # an epoch goes on in its middle
+            self.keep_metrics = False
+            return
+        super().reset_metrics()
 
-    def _frames(self, data):
-        frames, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        frames = frames["frames"] if isinstance(frames, dict) else frames
-        size, channels = self.config.image_size, self.config.channels
-        if frames.shape.rank != 5 or tuple(frames.shape[2:]) != (size, size, channels) or not frames.dtype.is_floating:
-            raise ValueError(
-                f'Batches must be {{"frames": float32 [batch, time, {size}, {size}, {channels}]}}, got shape '
-                f"{tuple(frames.shape)} and dtype {frames.dtype.name}."
-            )
-        return frames
+    def _batch(self, data):
+        """(named tensors, int32 [B]: places in the global batch; replica r holds rows r * B ... unless the data says otherwise)."""
+        batch = inputs.tensors_of(data, self.tensors)
+        batch["frames"] = inputs.check_batch_shape(batch["frames"], self.config.frame_shape)
+        rows, count = batch.pop("row", None), tf.shape(batch["frames"])[0]
+        if rows is None:
+            rows = tf.distribute.get_replica_context().replica_id_in_sync_group * count + tf.range(count)
+        return batch, rows
 
-    # ---- use ------------------------------------------------------------------------------------------------------
+    def _report(self, values, names) -> dict:
+        for name, value in values.items():
+            self._trackers[name].update_state(value)
+        return {name: self._trackers[name].result() for name in names}
 
-    def prior_scale(self, frames):
-        """Sigma of the prior of z_t for x_1 ... x_{T-1}, given the true frames before each: the model's own forecast of
-        uncertainty (Fig. 6). float [B, T >= 2, H, W, C] -> float32 [B, T-1, z_dim]; ones for a fixed prior.
-        SRVP infers its first state from k frames, so that its first k values have seen all of these.
+    # ---- use ------------------------------------------------------------------------------------------------------------
+
+    def generate(
+        self,
+        frames,
+        n_future,
+        n_samples=1,
+        seed=0,
+        *,
+        n_past=None,
+        use_mean=False,
+        first_sample=0,
+        batch_statistics=False,
+        frame_rate=1,
+    ):
+        """Samples futures: latents from the posterior over the context, then from the prior.
+
+        Args:
+          frames: float [B, >= n_past, H, W, C] in [0, 1], the context.
+          n_future: frame steps to predict, >= 1.
+          n_samples: S, futures for each sequence, >= 1.
+          seed: int (sequence b then has seed (seed, b)), or int32 [B, 2]. Sample s of a sequence depends on its frames,
+            its seed and s alone, not on B, S or the other sequences.
+          n_past: context frames used of `frames` (the first ones); None: all.
+          use_mean: the posterior's mean, in place of a sample, over the context.
+          first_sample: number of the first sample, to draw many samples in parts.
+          batch_statistics: normalize by the statistics of what is computed together, as the reference's SVG-LP program does;
+            a sample then does depend on its batch-mates.
+          frame_rate: r >= 1: r frames for each frame step, where the model has steps within a frame (SRVP's Euler steps).
+
+        Returns: float32 [B, S, n_future * frame_rate, H, W, C] in [0, 1], the frames after the context.
+        Raises: `ValueError` for input of another rank, dtype, size or range, or numbers out of range.
         """
-        if not self.stochastic:
-            raise ValueError(f"prior_scale needs a model with latents; this one is {self.config.summary}.")
-        frames, _ = self._checked(frames, self._least_frames)
-        return self._functions.call("prior_scale", frames)
+        check_counts(n_future=n_future, n_samples=n_samples, frame_rate=frame_rate)
+        if frame_rate > 1:
+            self.need(AnyFrameRate, f"frame_rate {frame_rate}: steps within a frame")
+        least = self.config.least_context
+        require(n_past is None or n_past >= least, f"n_past must be at least {least}, got {n_past}.")
+        frames, seeds = self._checked(frames, n_past or least, seed, "context frames")
+        norm = "batch" if batch_statistics else "running"
+        sampling = Sampling(int(n_future), int(n_samples), int(first_sample), use_mean, norm, int(frame_rate))
+        return self._compiled_methods.sample(self.sample, frames[:, :n_past], seeds, sampling)
 
-    def elbo_terms(self, frames, seed=0) -> dict:
-        """{"mse", "kl"}: float32 [B, frames predicted with posterior latents] of held-out frames [B, T >= 2, H, W, C], with
-        running statistics."""
-        return self._functions.call("elbo_terms", *self._checked(frames, self._least_frames, seed))
+    def bound(self, frames, seed=0) -> Bound:
+        """The objective's terms of held-out frames [B, T >= 2, H, W, C] with posterior latents and running statistics, and the
+        negative ELBO in nats: see `Bound`. Of a family that gives `bound_in_graph`."""
+        frames, seeds = self._checked(frames, self.least_frames, seed)
+        return self._compiled_methods.run(self.bound_in_graph, frames, seeds)
 
-    def elbo_terms_in_graph(self, frames, seeds):
-        terms = self.elbo_terms_of(frames, seeds, "running")
-        return {name: swap_batch_time(terms[name]) for name in ("mse", "kl")}
+    @property
+    def least_frames(self) -> int:
+        """Frames of the shortest training sequence."""
+        return max(2, self.config.least_context)
 
     def time_major(self, frames):
         """float [B, T, ...] -> [T, B, ...] in the layers' dtype."""
         return tf.cast(swap_batch_time(frames), self.compute_dtype)
 
-    @property
-    def _least_frames(self) -> int:
-        return max(2, self.config.least_context)
-
-    def _generate(self, frames, n_future, n_samples, seed, n_past, first_sample, **options):
-        """Checks the arguments of a subclass's `generate`, and runs it."""
-        check_counts(n_future=n_future, n_samples=n_samples)
-        least = self.config.least_context
-        if n_past is not None and n_past < least:
-            raise ValueError(f"n_past must be at least {least}, got {n_past}.")
-        frames, seeds = self._checked(frames, n_past or least, seed, "context frames")
-        return self._functions.generate(frames[:, :n_past], seeds, n_future, n_samples, first_sample, **options)
+    def frames_of(self, inputs_):
+        """The frames of what Keras gives to `call`: a tensor, or a batch {"frames": ...}."""
+        frames = inputs_["frames"] if isinstance(inputs_, dict) else inputs_
+        return tf.ensure_shape(frames, [None, None, *self.config.frame_shape])
 
     def _checked(self, frames, least: int, seed=0, what: str = "frames"):
         """(frames float32 tensor, seeds int32 [B, 2])."""
-        frames = check_frames(frames, self.config.image_size, self.config.channels, least, what)
+        frames = inputs.check_frames(frames, self.config.frame_shape, least, what)
         return frames, sequence_seeds(seed, int(frames.shape[0]))

@@ -1,18 +1,17 @@
-"""The compiled functions behind a model's public methods, and the checks of their arguments.
-
-A model's `<name>_in_graph` methods are its mathematics on tensors; an export traces the same ones.
-"""
+"""The compiled functions behind a model's public methods, and the checks of their arguments."""
 
 import numpy as np
 import tensorflow as tf
+
+from data_pipelines.checks import integer
+from svg_tf.families.interface import Sampling
 
 ROWS_AT_ONCE = 256  # samples that one call of the graph carries; more are drawn in parts (64 px: about 1.2 GB)
 
 
 def check_counts(**counts):
     for name, value in counts.items():
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-            raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
+        integer(name, value, 1)
 
 
 def sequence_seeds(seed, batch: int) -> tf.Tensor:
@@ -25,44 +24,39 @@ def sequence_seeds(seed, batch: int) -> tf.Tensor:
     return tf.constant(seed.astype(np.int64).astype(np.int32))
 
 
-class Functions:
-    """The compiled functions of one model: traced once for each context length and options, any batch and counts."""
+class CompiledMethods:
+    """Graphs of a model's methods on tensors: traced once for each context length and options, any batch and counts."""
 
-    def __init__(self, model):
-        self._model = model
-        self._compiled = {}
+    def __init__(self):
+        self._graphs = {}
 
-    def call(self, name: str, frames, *arguments, **options):
-        """`model.<name>_in_graph(frames, *arguments, **options)`; frames [B, T, H, W, C], options: Python values."""
+    def run(self, method, frames, *tensors, **options):
+        """`method(frames, *tensors, **options)`; frames [B, T, H, W, C], options: Python values that a graph is traced for."""
         steps = int(frames.shape[1])
-        key = (name, steps, tuple(sorted(options.items())))
-        if key not in self._compiled:
-            method = getattr(self._model, f"{name}_in_graph")
+        key = (method.__name__, steps, tuple(sorted(options.items())))
+        if key not in self._graphs:
 
-            def run(frames, *arguments):
+            def traced(frames, *tensors):
                 frames = tf.ensure_shape(frames, [None, steps, *frames.shape[2:]])
-                return method(frames, *arguments, **options)
+                return method(frames, *tensors, **options)
 
-            self._compiled[key] = tf.function(run, reduce_retracing=True)
-        return self._compiled[key](frames, *arguments)
+            self._graphs[key] = tf.function(traced, reduce_retracing=True)
+        return self._graphs[key](frames, *tensors)
 
-    def generate(self, frames, seeds, n_future, n_samples, first_sample, **options):
-        """`generate_in_graph` in parts of at most ROWS_AT_ONCE samples -> [B, S, n_future, H, W, C]."""
-        sequences = max(1, ROWS_AT_ONCE // n_samples)
-        samples = min(n_samples, ROWS_AT_ONCE)
+    def sample(self, method, frames, seeds, sampling: Sampling):
+        """`method(frames, seeds, sampling)` in parts of at most ROWS_AT_ONCE samples -> [B, S, frames, H, W, C]."""
+        n_samples, first = sampling.n_samples, sampling.first_sample
+        sequences, samples = max(1, ROWS_AT_ONCE // n_samples), min(n_samples, ROWS_AT_ONCE)
+
+        def drawn(frames, seeds, n_future, n_samples, first_sample, fixed):
+            return method(frames, seeds, Sampling(n_future, n_samples, first_sample, *fixed))
+
+        def part(b, s):
+            rows, counts = slice(b, b + sequences), (sampling.n_future, min(samples, n_samples - s), first + s)
+            return self.run(drawn, frames[rows], seeds[rows], *map(tf.constant, counts), fixed=sampling.fixed)
+
         parts = []
         for b in range(0, int(frames.shape[0]), sequences):
-            row = [
-                self.call(
-                    "generate",
-                    frames[b : b + sequences],
-                    seeds[b : b + sequences],
-                    tf.constant(n_future),
-                    tf.constant(min(samples, n_samples - s)),
-                    tf.constant(first_sample + s),
-                    **options,
-                )
-                for s in range(0, n_samples, samples)
-            ]
+            row = [part(b, s) for s in range(0, n_samples, samples)]
             parts.append(row[0] if len(row) == 1 else tf.concat(row, axis=1))
         return parts[0] if len(parts) == 1 else tf.concat(parts, axis=0)

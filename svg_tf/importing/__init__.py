@@ -2,6 +2,6 @@
 
 pickles      an interpreter of the few pickle instructions that tensors and modules need; it knows no program but its own
 torch_files  the zip and the legacy container of torch.save and torch.jit.save
-runs         checkpoints of the SVG and SRVP references -> run directories
+runs         checkpoints of the families' published programs -> run directories
 lpips, i3d   the networks of LPIPS and FVD -> weight files of `svg_tf.evaluation.metrics.perceptual`
 """

@@ -1,4 +1,4 @@
-"""Checkpoints of the SVG and SRVP references -> ordinary run directories, to evaluate, generate from and export."""
+"""Checkpoints of the families' published programs -> ordinary run directories, to evaluate, generate from and export."""
 
 import dataclasses
 import json
@@ -8,13 +8,14 @@ from typing import NamedTuple
 import numpy as np
 
 from data_pipelines import files
+from svg_tf import families
 from svg_tf.config import ExperimentConfig
-from svg_tf.families.srvp import importing as srvp
-from svg_tf.families.svg import importing as svg
+from svg_tf.families.reference import Converted, Reference
 from svg_tf.importing import folders, torch_files
 from svg_tf.importing.pickles import Record
 from svg_tf.training import checkpoints
 from svg_tf.training import run as training
+from svg_tf.training.state import TrainingState, named_variables
 
 SOURCE = "imported.json"
 _MAX_OPTIONS = 1 << 20
@@ -29,32 +30,36 @@ class Imported(NamedTuple):
     """What `imported.json` of the run says: the file's name, SHA-256, container and family."""
 
 
-def import_run(path, out, *, config="", data="", data_dir="", digits_dir="", skips="") -> Imported:
+def import_run(path, out, *, config="", data: str = "", data_dir=None, digits_dir=None, **own) -> Imported:
     """Makes the run directory `out`, whole or not at all, of a PyTorch checkpoint; nothing in the file is run.
 
     Args:
-      path: SVG's model.pth (whole modules and options) or SRVP's model.pt (a state dict).
-      config: SRVP's config.json; empty: the one beside the file, FILE.json or config.json.
+      path: a checkpoint of a family's published program: SVG's model.pth (whole modules and options), SRVP's model.pt (a state
+        dict).
+      config: the program's config.json, where the options are not in the file; empty: the one beside it, FILE.json or
+        config.json.
       data: data set of the run, e.g. "kth"; empty: as the checkpoint says.
       data_dir, digits_dir: where that data is, as in the configuration of any run.
-      skips: SVG: as `SVGConfig.skips`; empty: as the reference trained.
+      **own: options of the family's reference; SVG: skips, as `SVGConfig.skips`; empty: as the reference trained.
 
     The run counts as finished, has the reference's settings of training, and fresh optimizer moments. Raises `ValueError` for a
     file that is damaged, is no such checkpoint or names other globals, for options that contradict its arrays, and where `out`
     holds something.
     """
     path, out = files.local(path, "the checkpoint"), folders.vacant(out, "the run directory")
-    file = torch_files.read(path, classes=svg.CLASSES, names=svg.NAMES)
+    references = _references()
+    file = torch_files.read(
+        path,
+        classes=frozenset().union(*(reference.classes for reference in references.values())),
+        names=frozenset().union(*(reference.names for reference in references.values())),
+    )
     try:
-        if svg.is_checkpoint(file.value):
-            family, converted = "svg", svg.convert(*_whole_modules(file.value), data=data, skips=skips)
-        elif srvp.is_checkpoint(file.value):
-            if skips:
-                raise ValueError("skips is SVG's option; SRVP's skips are as its arrays say.")
-            family, converted = "srvp", srvp.convert(_state_dict(file.value), _options(path, config), data=data)
-        else:
-            raise ValueError(f"It holds neither SVG's modules nor SRVP's state dict, but {_found(file.value)}.")
-        experiment = _placed(converted.experiment, str(data_dir), str(digits_dir))
+        family = next((name for name, reference in references.items() if reference.matches(file.value)), None)
+        if family is None:
+            known = " nor ".join(reference.title for reference in references.values())
+            raise ValueError(f"It holds neither {known}, but {_found(file.value)}.")
+        converted = _converted(references[family], file.value, path, config, data, own)
+        experiment = _placed(converted.experiment, data_dir, digits_dir)
         model = training.build(experiment)
         assign(model, converted.weights)
     except ValueError as error:
@@ -65,15 +70,34 @@ def import_run(path, out, *, config="", data="", data_dir="", digits_dir="", ski
     return Imported(experiment, step, facts)
 
 
-def _placed(experiment: ExperimentConfig, data_dir: str, digits_dir: str) -> ExperimentConfig:
+def _references() -> dict[str, Reference]:
+    """Family -> how its published checkpoints are read, of the families that have such."""
+    found = {name: families.get(name).load("reference") for name in families.names()}
+    return {name: reference for name, reference in found.items() if reference is not None}
+
+
+def _converted(reference: Reference, value, path: pathlib.Path, config, data: str, own: dict) -> Converted:
+    given = {name: choice for name, choice in own.items() if choice}
+    unknown = sorted(set(given) - set(reference.options))
+    if unknown:
+        raise ValueError(f"It is {reference.title}, for which there is no option {unknown[0]!r}.")
+    if reference.modules:
+        arrays, options = _whole_modules(value, reference.modules)
+    else:
+        arrays, options = _state_dict(value), _options(path, config)
+    return reference.convert(arrays, options, data=data, **given)
+
+
+def _placed(experiment: ExperimentConfig, data_dir, digits_dir) -> ExperimentConfig:
     """The experiment with its data where the user has it."""
+    data_dir, digits_dir = (str(folder) if folder else None for folder in (data_dir, digits_dir))
     digits = dataclasses.replace(experiment.data.moving_mnist, digits_dir=digits_dir)
     return dataclasses.replace(experiment, data=dataclasses.replace(experiment.data, data_dir=data_dir, moving_mnist=digits))
 
 
 def assign(model, weights: dict[str, np.ndarray]) -> None:
     """Gives every variable of a model its array. Raises `ValueError` where one is missing, left over, or of another shape."""
-    variables = checkpoints.named_variables(model)
+    variables = named_variables(model)
     missing, left = sorted(set(variables) - set(weights)), sorted(set(weights) - set(variables))
     if missing or left:
         raise ValueError(f"Its layers are not those of {model.config.summary}: missing {missing[:2]}, left over {left[:2]}.")
@@ -89,15 +113,18 @@ def assign(model, weights: dict[str, np.ndarray]) -> None:
 def _write(out: pathlib.Path, model, experiment, step: int, facts: dict) -> None:
     with folders.whole(out) as temporary:
         training.open_run(experiment, temporary)
-        model.optimizer.iterations.assign(step)
-        checkpoints.save(temporary / "checkpoints", model, step, {}, keep=1)
+        state = TrainingState(model)
+        for optimizer in model.optimizers.values():
+            optimizer.iterations.assign(step)
+        model.clock.assign(step)
+        checkpoints.save(temporary / "checkpoints", state, step, {}, keep=1)
         files.write_json(temporary / SOURCE, facts)
 
 
-def _whole_modules(value: dict) -> tuple[dict[str, np.ndarray], dict]:
+def _whole_modules(value: dict, modules: tuple[str, ...]) -> tuple[dict[str, np.ndarray], dict]:
     """({"MODULE.NAME": array}, options)."""
     arrays = {}
-    for module in (*svg.MODULES, *svg.OPTIONAL):
+    for module in modules:
         if module in value:
             if not isinstance(value[module], Record):
                 raise ValueError(f"Its {module} is no module.")
@@ -128,7 +155,7 @@ def _options(path: pathlib.Path, config) -> dict:
                 raise ValueError(f"{candidate} must hold a mapping of options.")
             return options
     missing = " and no ".join(map(str, candidates))
-    raise ValueError(f"SRVP's configuration is wanted (--config config.json): there is no {missing}.")
+    raise ValueError(f"Its configuration is wanted (--config config.json): there is no {missing}.")
 
 
 def _found(value) -> str:

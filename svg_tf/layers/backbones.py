@@ -7,7 +7,7 @@ BACKBONES = {"dcgan": (DCGANEncoder, DCGANDecoder), "vgg": (VGGEncoder, VGGDecod
 
 
 def build(name: str, image_size: int, channels: int, width: int, g_dim: int, use_bias: bool = False):
-    """SVG's pair (encoder, decoder), both with their weights. Sizes as in `config.SVGConfig`."""
+    """SVG's pair (encoder, decoder), both with their weights. Sizes as in `svg_tf.SVGConfig`."""
     encoder, decoder = BACKBONES[name]
     sizes = {"image_size": image_size, "channels": channels, "width": width, "g_dim": g_dim, "use_bias": use_bias}
     return encoder(**sizes, name="encoder"), decoder(**sizes, name="decoder")

@@ -1,7 +1,8 @@
 """Checkpoints of a run: one .npz file for each, written atomically; no pickle.
 
-A file holds every variable of the model, its optimizer and its callbacks' counters by path, and a JSON header with the
-step. The zip format's checksums tell a truncated or damaged file from a good one.
+A file holds every variable of a `TrainingState` by name, and a JSON header with the step and the callbacks' states. The zip
+format's checksums tell a truncated or damaged file from a good one; nothing is assigned before all of a file has been read and
+found to fit.
 """
 
 import json
@@ -11,18 +12,18 @@ import pathlib
 import re
 import shutil
 import zipfile
+import zlib
 
-import keras
 import numpy as np
-import tensorflow as tf
 
-_NAME = re.compile(r"step-(\d{8})\.npz")
+from data_pipelines import files
+from svg_tf.training import archive
+from svg_tf.training.state import TrainingState
+
+_NAME = re.compile(r"step-([0-9]{8,18})\.npz", re.ASCII)
+_OLD_SLOT = re.compile(r"optimizer/([0-9]{4,})")
+FORMAT = 2
 log = logging.getLogger(__name__)
-
-
-def value_of(variable: keras.Variable) -> np.ndarray:
-    """A variable's value, also where it has a copy on each replica."""
-    return tf.convert_to_tensor(variable.value).numpy()
 
 
 def path_of(directory: pathlib.Path, step: int) -> pathlib.Path:
@@ -35,43 +36,41 @@ def existing(directory) -> list[tuple[int, pathlib.Path]]:
     return sorted(found)
 
 
-def named_variables(layer, prefix: str = "") -> dict[str, keras.Variable]:
-    """Attribute path ("encoder/levels/0/conv/kernel") -> variable, for all variables of a layer or model."""
-    found = {}
-
-    def visit(value, path):
-        if isinstance(value, keras.Variable):
-            found[path] = value
-        elif isinstance(value, keras.layers.Layer):
-            found.update(named_variables(value, path + "/"))
-        elif isinstance(value, list | tuple):
-            for i, item in enumerate(value):
-                visit(item, f"{path}/{i}")
-
-    for name, value in vars(layer).items():
-        if not name.startswith("_") and name not in ("optimizer", "built"):
-            visit(value, prefix + name)
-    return found
+def best(directory) -> pathlib.Path:
+    """Where the checkpoint with the lowest validation loss is kept."""
+    return pathlib.Path(directory) / "best.npz"
 
 
-def variables_of(model, with_optimizer: bool) -> dict[str, keras.Variable]:
-    """Name in a checkpoint -> variable. Optimizer slots exist once the optimizer is built."""
-    named = {f"model/{path}": variable for path, variable in named_variables(model).items()}
-    if with_optimizer:
-        named |= {f"optimizer/{i:04d}": variable for i, variable in enumerate(model.optimizer.variables)}
-    return named
-
-
-def save(directory, model, step: int, state: dict, keep: int) -> pathlib.Path:
+def save(directory, state: TrainingState, step: int, callbacks: dict, keep: int) -> pathlib.Path:
     """Writes the checkpoint of `step` under a temporary name, renames it, and removes all but the last `keep`.
 
-    state: JSON-serialisable values to give back to `restore`'s caller. On a full disk the earlier checkpoints stay.
+    callbacks: JSON-serializable values to give back to `restore`'s caller. On a full disk the earlier checkpoints stay.
     """
-    directory = pathlib.Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    arrays = {name: value_of(v) for name, v in variables_of(model, True).items()}
-    path = _write(path_of(directory, step), step, state, arrays)
-    _remove_old(directory, keep)
+    path = write(path_of(directory, step), step, callbacks, state.values())
+    _remove_old(pathlib.Path(directory), keep)
+    return path
+
+
+def save_weights(directory, model, step: int) -> pathlib.Path:
+    """A checkpoint to use a model but not to train it on: weights only, in half precision (relative error 5e-4), a sixth of
+    the size. Raises `ValueError` for weights beyond half precision."""
+    arrays = {}
+    for name, value in TrainingState(model, with_optimizer=False).values().items():
+        half = value.astype(np.float16) if value.dtype.kind == "f" else value
+        if half.dtype.kind == "f" and not np.isfinite(half).all():
+            raise ValueError(f"{name} holds values beyond half precision.")
+        arrays[name] = half
+    return write(path_of(directory, step), step, {}, arrays)
+
+
+def write(path: pathlib.Path, step: int, callbacks: dict, arrays: dict[str, np.ndarray]) -> pathlib.Path:
+    """A file of these arrays, whole or absent, flushed to the disk before it takes its name."""
+    facts = {"format": FORMAT, "step": step, "state": callbacks}
+    header = np.frombuffer(json.dumps(facts, allow_nan=False).encode(), np.uint8)
+    with files.whole(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **{archive.HEADER: header}, **arrays)
+        file.flush()
+        os.fsync(file.fileno())
     return path
 
 
@@ -80,101 +79,121 @@ def _remove_old(directory: pathlib.Path, keep: int) -> None:
         old.unlink(missing_ok=True)
 
 
-def best(directory) -> pathlib.Path:
-    """Where the checkpoint with the lowest validation loss is kept."""
-    return pathlib.Path(directory) / "best.npz"
-
-
 def keep_best(path: pathlib.Path) -> None:
     """Keeps the checkpoint at `path` as the best one, beyond the time when it is removed among the last ones."""
-    temporary = path.with_name("best.tmp")
+    temporary = path.with_name(".best.npz")
     temporary.unlink(missing_ok=True)
     try:
         os.link(path, temporary)
     except OSError:  # a file system without links
         shutil.copyfile(path, temporary)
     os.replace(temporary, best(path.parent))
+    temporary.unlink(missing_ok=True)  # renaming one link of a file onto another does nothing
 
 
-def tidy(directory, step: int, state: dict, keep: int) -> None:
-    """Before a run goes on from the checkpoint of `step` (with `state`): does what a kill right after it left undone.
+def finish_interrupted_work(directory, step: int, callbacks: dict, keep: int) -> None:
+    """Before a run goes on from the checkpoint of `step` (with `callbacks`): does what a kill right after it left undone.
 
     Removes temporary files, sets newer checkpoints, which could not be read, aside as step-XXXXXXXX.damaged (the run will write
     older ones, which must not count as older than those), keeps the checkpoint as the best one where it is, and removes all
     but the last `keep`.
     """
     directory = pathlib.Path(directory)
-    for leftover in [*directory.glob("step-*.tmp"), *directory.glob("best.tmp")]:
+    for leftover in [*directory.glob(".step-*"), *directory.glob(".best.npz"), *directory.glob("*.tmp")]:
         leftover.unlink(missing_ok=True)
     for newer, path in existing(directory):
         if newer > step:
             os.replace(path, path.with_suffix(".damaged"))
-    if step and state.get("best_step") == step:
+    if step and callbacks.get("best_step") == step:
         keep_best(path_of(directory, step))
     _remove_old(directory, keep)
 
 
-def save_weights(directory, model, step: int) -> pathlib.Path:
-    """A checkpoint to use a model but not to train it on: weights only, in half precision (relative error 5e-4), a sixth of
-    the size."""
-    directory = pathlib.Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    arrays = {name: value_of(v).astype(np.float16) for name, v in variables_of(model, False).items()}
-    too_large = sorted(name for name, array in arrays.items() if not np.isfinite(array).all())
-    if too_large:
-        raise ValueError(f"{too_large[0]} holds values beyond half precision.")
-    return _write(path_of(directory, step), step, {}, arrays)
+def restore(path, state: TrainingState) -> tuple[int, dict]:
+    """Assigns a checkpoint's values. Returns (step, callbacks' states).
 
-
-def _write(path: pathlib.Path, step: int, state: dict, arrays: dict[str, np.ndarray]) -> pathlib.Path:
-    header = np.frombuffer(json.dumps({"step": step, "state": state}).encode(), np.uint8)
-    temporary = path.with_suffix(".tmp")
-    try:
-        with open(temporary, "wb") as file:
-            np.savez(file, header=header, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    return path
-
-
-def restore(path, model, with_optimizer: bool) -> tuple[int, dict]:
-    """Assigns a checkpoint's values to `model` (and its built optimizer). Returns (step, state).
-
-    Raises `ValueError` where the file is damaged or belongs to another model; nothing is assigned then.
+    Raises `ValueError` where the file is damaged or belongs to another model: names that are missing, unexpected or of another
+    shape or type; nothing is assigned then. A state without optimizers takes the model's values alone.
     """
-    variables = variables_of(model, with_optimizer)
+    path = pathlib.Path(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            header = json.loads(file["header"].tobytes().decode())
-            arrays = {name: file[name] for name in file.files if name != "header" and name in variables}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, json.JSONDecodeError) as error:
+        with zipfile.ZipFile(path) as opened:
+            found = archive.describe(opened)
+            step, callbacks, version = _facts(path, archive.read_json(opened, found))
+            names = _names(state, set(found) - {archive.HEADER}, version)
+            _check_fit(path, state, found, names)
+            arrays = {name: archive.read_array(opened, stored, found[stored]) for name, stored in names.items()}
+    except (OSError, archive.DamagedError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
         raise ValueError(f"Checkpoint {path} is damaged and cannot be read ({error}).") from error
-    missing = sorted(set(variables) - set(arrays))
-    wrong = sorted(n for n, a in arrays.items() if a.shape != tuple(variables[n].shape))
-    if missing or wrong:
+    state.assign(arrays)
+    if version < FORMAT and "step" in state.variables:
+        state.model.clock.assign(step)
+    return step, callbacks
+
+
+def _facts(path, header) -> tuple[int, dict, int]:
+    """(step, callbacks' states, format). Raises `DamagedError` for a header that says something else than the file's name."""
+    step, callbacks, version = header.get("step"), header.get("state"), header.get("format", 1)
+    if isinstance(step, bool) or not isinstance(step, int) or not 0 <= step < 10**18:
+        raise archive.DamagedError(f"its step is {step!r}")
+    named = _NAME.fullmatch(path.name)
+    if named and int(named[1]) != step:
+        raise archive.DamagedError(f"its step is {step}, its name says {int(named[1])}")
+    if not isinstance(callbacks, dict):
+        raise archive.DamagedError(f"its state is a {type(callbacks).__name__}")
+    if version not in (1, FORMAT):
+        raise archive.DamagedError(f"its format is {version!r}, this version reads 1 to {FORMAT}")
+    return step, callbacks, version
+
+
+def _names(state: TrainingState, stored: set[str], version: int) -> dict[str, str]:
+    """Name in the state -> name in the file."""
+    if version == FORMAT:
+        return {name: name for name in state.variables if name in stored}
+    names = {name: name for name in state.variables if name.startswith("model/") and name in stored}
+    if "step" not in state.variables:
+        return names
+    # 0.1.0: slots by their place among the variables of the one optimizer; step and totals in the header.
+    own = {id(variable): name for name, variable in state.variables.items()}
+    listed = next(iter(state.model.optimizers.values())).variables
+    return names | {own[id(v)]: f"optimizer/{i:04d}" for i, v in enumerate(listed) if f"optimizer/{i:04d}" in stored}
+
+
+def _check_fit(path, state: TrainingState, found: dict, names: dict[str, str]) -> None:
+    with_training = "step" in state.variables
+    old = any(_OLD_SLOT.fullmatch(name) for name in found)
+    wanted = {n for n in state.variables if not (old and (n == "step" or n.startswith("metrics/")))}
+    missing = sorted(wanted - set(names))
+    taken = set(names.values()) | {archive.HEADER}
+    unexpected = sorted(n for n in set(found) - taken if with_training or n.startswith("model/"))
+    wrong = sorted(n for n, s in names.items() if not _fits(found[s], state.variables[n]))
+    if with_training and names and not any(n.startswith("optimizer/") for n in found):
+        raise ValueError(f"Checkpoint {path} holds weights alone (svg-tf slim): it can be used, but training cannot go on from it.")
+    if missing or unexpected or wrong:
+        parts = (("missing", missing), ("unexpected", unexpected), ("of another shape or type", wrong))
         raise ValueError(
-            f"Checkpoint {path} does not belong to this model: {len(missing)} variables are missing "
-            f"(first: {missing[:1]}), {len(wrong)} have another shape (first: {wrong[:1]})."
+            f"Checkpoint {path} does not belong to this model: "
+            + "; ".join(f"{len(names_)} {what} (first: {names_[0]})" for what, names_ in parts if names_)
+            + "."
         )
-    for name, array in arrays.items():
-        variables[name].assign(array)
-    return header["step"], header["state"]
 
 
-def restore_latest(directory, model, with_optimizer: bool) -> tuple[int, dict] | None:
+def _fits(array: archive.Array, variable) -> bool:
+    """Same shape; floats for floats (half precision too), integers for integers."""
+    wanted = np.dtype(variable.dtype if variable.dtype != "bfloat16" else "float32")
+    kinds = {"f": "f", "i": "iu", "u": "iu", "b": "b"}
+    return array.shape == tuple(variable.shape) and array.dtype.kind in kinds[wanted.kind]
+
+
+def restore_latest(directory, state: TrainingState) -> tuple[int, dict] | None:
     """Restores the newest readable checkpoint; damaged ones are reported and passed over. None where there is none.
 
     Raises `ValueError` where checkpoints exist and not one can be used.
     """
-    paths = existing(directory)
     errors = []
-    for _, path in reversed(paths):
+    for _, path in reversed(existing(directory)):
         try:
-            return restore(path, model, with_optimizer)
+            return restore(path, state)
         except ValueError as error:
             log.warning("%s Trying the one before.", error)
             errors.append(str(error))

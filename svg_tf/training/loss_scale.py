@@ -6,6 +6,8 @@ epoch would lag behind the data from then on. It also asks the first replica alo
 are added up: an overflow on another replica would reach the weights.
 """
 
+from collections.abc import Iterable
+
 import keras
 import tensorflow as tf
 
@@ -33,3 +35,16 @@ class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
         bad = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, bad)
         poison = tf.where(bad > 0, float("nan"), 0.0)
         return [None if g is None else g + tf.cast(poison, g.dtype) for g in grads]
+
+
+def share_scale(optimizers: Iterable) -> None:
+    """One loss scale for all updates of a step: an overflow in one of them halves it for all; it grows after as many finite steps."""
+    first, *others = optimizers
+    if not isinstance(first, LossScaleOptimizer):
+        return
+    for other in others:
+        other.dynamic_scale, other.step_counter = first.dynamic_scale, first.step_counter
+    steps = first.dynamic_growth_steps
+    if others and steps and not getattr(first, "shared", False):
+        for optimizer in (first, *others):  # the counter counts the finite updates of all
+            optimizer.dynamic_growth_steps, optimizer.shared = steps * (1 + len(others)), True

@@ -2,8 +2,8 @@
 over steps is written out. Model, data, callbacks, checkpoints and the continuing of runs are those of one machine.
 
 Every worker runs the same program with its own TF_CONFIG and on the same run directory, which the machines share. All of them
-restore the chief's checkpoints; all run the same callbacks, because reading a metric is a collective operation; the chief alone
-writes to the run directory.
+restore the chief's checkpoints and run the same callbacks, whose values come from `logs`: reading a metric's variable is a
+collective operation, which one worker alone would wait in for ever. The chief alone writes to the run directory.
 
 SIGTERM (pre-emption) may come to one worker alone, and workers that stop at different steps would wait for each other for ever:
 each worker's wish to stop goes into the step's one reduction, so that all learn of it at the same step, and stop there.
@@ -12,6 +12,7 @@ each worker's wish to stop goes into the step's one reduction, so that all learn
 import keras
 import tensorflow as tf
 
+from svg_tf.training import cluster
 from svg_tf.training.callbacks import Preempted
 
 LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
@@ -34,26 +35,6 @@ class AgreedStop:
         return self.agreed
 
 
-def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process writes logs and checkpoints; True where there is one machine."""
-    resolver = strategy.cluster_resolver
-    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) or not resolver.task_type:
-        return True
-    first = resolver.task_type == "worker" and resolver.task_id == 0 and "chief" not in resolver.cluster_spec().jobs
-    return resolver.task_type == "chief" or first
-
-
-def shard(strategy: tf.distribute.Strategy) -> tuple[int, int]:
-    """(this worker's number, number of workers): the share of each global batch that it reads."""
-    resolver = strategy.cluster_resolver
-    cluster = resolver.cluster_spec()
-    workers = sum(cluster.num_tasks(job) for job in ("chief", "worker") if job in cluster.jobs)  # 0 without TF_CONFIG
-    task = resolver.task_id or 0
-    if resolver.task_type == "worker" and "chief" in cluster.jobs:
-        task += 1
-    return task, max(1, workers)
-
-
 def with_rows(data: tf.data.Dataset, worker: int, workers: int) -> tf.data.Dataset:
     """Adds "row" int32 [b]: the place of each sequence in the global batch, of which worker w reads every workers-th row."""
 
@@ -69,8 +50,7 @@ def fit(model, strategy, data, *, validation_data, initial_epoch, epochs, steps_
 
     A callback that ends the training raises `Preempted`, which all workers leave together, after the chief's checkpoint.
     """
-    replicas = strategy.num_replicas_in_sync // shard(strategy)[1]  # on this worker
-    names = [metric.name for metric in model.metrics]
+    replicas = strategy.num_replicas_in_sync // cluster.shard(strategy)[1]  # on this worker
 
     def distributed(dataset):
         # One element for each local replica.
@@ -78,9 +58,12 @@ def fit(model, strategy, data, *, validation_data, initial_epoch, epochs, steps_
         return strategy.distribute_datasets_from_function(lambda _: pieces)
 
     def step_of(function):
+        names = []
+
         def on_replica(batch, asked):
             values = function(batch)
-            return tf.stack([values[name] for name in names] + [asked])
+            names[:] = values
+            return tf.stack([*values.values(), asked])
 
         @tf.function(reduce_retracing=True)
         def step(batch, asked):
@@ -97,7 +80,8 @@ def fit(model, strategy, data, *, validation_data, initial_epoch, epochs, steps_
     def wait_for_all():
         return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(lambda: tf.constant(1.0)), axis=None)
 
-    train_step, test_step = step_of(model.train_step), step_of(model.test_step)
+    train_step, test_step = model.by_kind_of_step(lambda: step_of(model.train_step)), step_of(model.test_step)
+    model.build_optimizers()
     container = keras.callbacks.CallbackList(callbacks, model=model, epochs=epochs, steps=steps_per_epoch)
     try:
         try:

@@ -9,7 +9,7 @@ from svg_tf import noise
 from svg_tf.families.compiled import Functions
 from svg_tf.families.srvp.model import SRVP
 from svg_tf.families.svg.model import SVG
-from svg_tf.training.checkpoints import named_variables
+from svg_tf.training.state import named_variables
 from tests.svg_tf.tiny_models import SRVP_VARIANTS, SVG_VARIANTS, TINY, TINY_SRVP, VARIANTS, frames_of, made
 
 FAMILIES = {"svg": TINY, "srvp": SRVP_VARIANTS["residual"]}

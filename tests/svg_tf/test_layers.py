@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from svg_tf.config import SVGConfig
 from svg_tf.families.shapes import hold_last
+from svg_tf.families.svg.config import SVGConfig
 from svg_tf.families.svg.model import SVG
 from svg_tf.layers import backbones
 from svg_tf.layers.convolution import BatchNorm

@@ -6,8 +6,9 @@ import keras
 import numpy as np
 
 from svg_tf import families, presets
-from svg_tf.config import SRVPConfig, SVGConfig
-from svg_tf.training.checkpoints import named_variables
+from svg_tf.families.srvp.config import SRVPConfig
+from svg_tf.families.svg.config import SVGConfig
+from svg_tf.training.state import named_variables
 
 TINY = SVGConfig(image_size=32, width=2, g_dim=6, z_dim=3, rnn_size=5, n_past=2)
 TINY_SRVP = SRVPConfig(

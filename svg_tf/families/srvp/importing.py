@@ -4,10 +4,20 @@ Its program saves a state dict, and beside it the configuration as config.json.
 """
 
 import reprlib
-from typing import Any, NamedTuple
+from typing import Any
 
 from data_pipelines import checks
-from svg_tf.config import DataConfig, EvalConfig, ExperimentConfig, MovingMNISTConfig, SRVPConfig, TrainConfig
+from svg_tf.config import (
+    DataConfig,
+    EvalConfig,
+    ExperimentConfig,
+    MovingMNISTConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+    TrainConfig,
+)
+from svg_tf.families.reference import Converted, Reference
+from svg_tf.families.srvp.config import SRVPConfig
 from svg_tf.layers import torch_weights
 from svg_tf.layers.torch_weights import BackboneNames, Source, Weights
 
@@ -17,14 +27,7 @@ _PREDICTED = {"kth": 30, "human": 45, "bair": 28}
 _MNIST_PREDICTED = {False: 20, True: 95}  # by `deterministic`
 
 
-class Converted(NamedTuple):
-    experiment: ExperimentConfig
-    weights: Weights
-    """By the attribute paths of `svg_tf.families.srvp.model.SRVP`."""
-
-
-def is_checkpoint(value: Any) -> bool:
-    """Whether a file's value looks like such a checkpoint."""
+def _matches(value: Any) -> bool:
     return isinstance(value, dict) and {"q_y.module.0.0.weight", "dynamics.module.0.0.weight"} <= set(value)
 
 
@@ -150,8 +153,12 @@ def _experiment(model: SRVPConfig, options: dict, data: str) -> ExperimentConfig
         train=TrainConfig(
             epochs=max(1, (constant + decay) // every),
             steps_per_epoch=every,
-            learning_rate=_number(options, "lr", 3e-4),
-            linear_decay_steps=decay,
+            optimizer=OptimizerConfig(
+                learning_rate=_number(options, "lr", 3e-4), schedule=ScheduleConfig(kind="linear", steps=decay)
+            ),
         ),
         eval=EvalConfig(n_future=predicted),
     )
+
+
+REFERENCE = Reference(title="SRVP's state dict", matches=_matches, convert=convert)

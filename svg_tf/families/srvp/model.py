@@ -21,13 +21,15 @@ follow from a seed for each sequence; the states' arithmetic is float32 whatever
 import keras
 import tensorflow as tf
 
+from data_pipelines.checks import require
 from svg_tf import distributions, noise
-from svg_tf.config import SRVPConfig
 from svg_tf.families.base import VideoPredictor, dtype_policy
 from svg_tf.families.compiled import check_counts
+from svg_tf.families.interface import AnyFrameRate, Bound, ForecastsUncertainty, Program, Update
 from svg_tf.families.shapes import fold_time, frames_at, hold_last, length, swap_batch_time, unfold_time
 from svg_tf.families.srvp import sampling as srvp_sampling
 from svg_tf.families.srvp import transitions
+from svg_tf.families.srvp.config import SRVPConfig
 from svg_tf.layers import backbones
 from svg_tf.layers.mlp import MLP, Linear
 from svg_tf.layers.recurrent import LSTMLayer
@@ -40,11 +42,11 @@ class SRVP(VideoPredictor):
     """The model of `config` with fresh weights. Used like `SVG`; batches are {"frames": [B, T >= k, H, W, C]}."""
 
     config_class = SRVPConfig
-    metric_names = ("loss", "mse", "nll", "kl", "kl_y", "kl_z", "residual", "sigma_posterior", "sigma_prior")
+    reconstruction = "decoded from states whose first one and latents are the posteriors'"
 
     def __init__(self, config: SRVPConfig | None = None, **kwargs):
-        super().__init__(**kwargs)
-        c = self._configured(config)
+        super().__init__(config, **kwargs)
+        c = self.config
         z_dim = c.z_dim if c.stochastic else 0
         with dtype_policy(self.dtype_policy):
             self.encoder, self.decoder = backbones.build_state_space(
@@ -60,10 +62,29 @@ class SRVP(VideoPredictor):
                 self.prior = MLP(
                     c.y_dim, c.transition_size, 2 * z_dim, c.transition_layers, name="prior", dtype="float32"
                 )  # of the state, which is float32
-        self.z_dim = z_dim
+        self.z_dim, self.n_euler = z_dim, c.n_euler
         self.built = True
 
+    @property
+    def stochastic(self) -> bool:
+        """Whether there are latents z_t; y_1 is a sample also where there are none."""
+        return self.config.stochastic
+
+    @property
+    def lacks(self) -> frozenset:
+        uncertainty = set() if self.stochastic else {ForecastsUncertainty}
+        rates = set() if self.config.transition == "residual" else {AnyFrameRate}
+        return frozenset(uncertainty | rates)
+
     # ---- training -------------------------------------------------------------------------------------------------
+
+    def make_program(self) -> Program:
+        terms = ("loss", "mse", "nll", "kl", "kl_y", "kl_z", "residual", "sigma_posterior", "sigma_prior")
+        return Program.of(Update("elbo", self.elbo, terms, lambda: self.trainable_variables))
+
+    def elbo(self, batch, seed, norm="train", step=None) -> dict:
+        """The update's loss: `objective` of a batch."""
+        return self.objective(batch["frames"], seed, norm, step)
 
     def objective(self, frames, seed, norm="train", step=None) -> dict:
         """Per-sequence values of the ELBO and what it is made of, each float32 [B]: sums over time (sigmas: means)."""
@@ -137,8 +158,8 @@ class SRVP(VideoPredictor):
         c = self.config
         if not isinstance(steps, int):
             return tf.minimum(c.n_past, steps)
-        if steps < self._least_frames:
-            raise ValueError(f"Batches must have at least {self._least_frames} frames (k = {c.k}), got {steps}.")
+        if steps < self.least_frames:
+            raise ValueError(f"Batches must have at least {self.least_frames} frames (k = {c.k}), got {steps}.")
         return min(c.n_past, steps)
 
     def encode_context(self, x, conditioning, norm):
@@ -188,57 +209,27 @@ class SRVP(VideoPredictor):
     def call(self, frames, training=False):
         """Reconstruction with the posterior's means: [B, T, H, W, C] -> [B, T, H, W, C]."""
         norm = "batch" if training else "running"
-        x = self.time_major(frames)
+        x = self.time_major(self.frames_of(frames))
         h, h_content, skips = self.encode_context(x, self._conditioning(length(x)), norm)
         *_, states, _ = self.infer(h, None, use_mean=True)
         return swap_batch_time(srvp_sampling.decode(self, states, self.content(h_content), skips, norm=norm))
-
-    def generate(
-        self,
-        frames,
-        n_future,
-        n_samples=1,
-        seed=0,
-        *,
-        n_past=None,
-        use_mean=False,
-        first_sample=0,
-        batch_statistics=False,
-        frame_rate=1,
-    ):
-        """Samples futures: y_1 and z_t from the posteriors over the context, then z_t from the prior.
-
-        Args:
-          frames: float [B, >= n_past, H, W, C] in [0, 1], the context, at least k frames.
-          n_future: frame steps to predict, >= 1.
-          n_samples: S, futures for each sequence, >= 1.
-          seed: int (sequence b then has seed (seed, b)), or int32 [B, 2]. Sample s of a sequence depends on its frames,
-            its seed and s alone, not on B, S or the other sequences.
-          n_past: context frames used of `frames` (the first ones); None: all.
-          use_mean: the posteriors' means, in place of samples, over the context.
-          first_sample: number of the first sample, to draw many samples in parts.
-          batch_statistics: normalise by the statistics of the frames that are encoded, or decoded, together.
-          frame_rate: r >= 1: r frames for each frame step, by Euler steps of 1 / (r n_euler): a smaller step than in
-            training (paper: generation at arbitrary frame rates). Needs transition="residual".
-
-        Returns: float32 [B, S, n_future * frame_rate, H, W, C] in [0, 1], the frames after the context.
-        Raises: `ValueError` for input of another rank, dtype, size or range, or numbers out of range.
-        """
-        check_counts(frame_rate=frame_rate)
-        if frame_rate > 1 and not self.config.any_frame_rate:
-            raise ValueError(
-                f"frame_rate {frame_rate} needs transition='residual'; {self.config.transition!r} has no steps within a frame."
-            )
-        options = {"use_mean": use_mean, "batch_statistics": batch_statistics, "frame_rate": frame_rate}
-        return self._generate(frames, n_future, n_samples, seed, n_past, first_sample, **options)
 
     def reconstruct(self, frames, seed=0, *, closed_loop=False, use_mean=False):
         """Frames with y_1 and z_t from the posteriors: float [B, T >= k, H, W, C] -> float32 [B, T-1, H, W, C], of x_2 ... x_T.
 
         Nothing is fed back, so that `closed_loop`, which `SVG` knows, makes no difference.
         """
-        frames, seeds = self._checked(frames, self._least_frames, seed)
-        return self._functions.call("reconstruct", frames, seeds, closed_loop=closed_loop, use_mean=use_mean)
+        frames, seeds = self._checked(frames, self.least_frames, seed)
+        return self._compiled_methods.run(self.reconstruct_in_graph, frames, seeds, closed_loop=closed_loop, use_mean=use_mean)
+
+    def prior_scale(self, frames):
+        """Sigma of the prior of z_t for x_2 ... x_T, given the states that the frames before each lead to (Fig. 6): float
+        [B, T >= k, H, W, C] -> float32 [B, T-1, z_dim]. The first state is inferred from k frames, so that the first k values have
+        seen all of these. Raises `ValueError` for a model without z.
+        """
+        require(self.stochastic, f"prior_scale needs a model with latents; this one is {self.config.summary}.")
+        frames, _ = self._checked(frames, self.least_frames)
+        return self._compiled_methods.run(self.prior_scale_in_graph, frames)
 
     def swap_content(self, frames_content, frames_motion, n_future=0, seed=0, *, use_mean=False):
         """The motion of one video with the content of another (paper: content swap).
@@ -250,10 +241,10 @@ class SRVP(VideoPredictor):
         if n_future:
             check_counts(n_future=n_future)
         content, _ = self._checked(frames_content, self.config.k, what="frames of the content")
-        motion, seeds = self._checked(frames_motion, self._least_frames, seed, "frames of the motion")
+        motion, seeds = self._checked(frames_motion, self.least_frames, seed, "frames of the motion")
         if content.shape[0] != motion.shape[0]:
             raise ValueError(f"Content and motion must be as many sequences, got {content.shape[0]} and {motion.shape[0]}.")
-        return self._functions.call("swap_content", content, motion, seeds, n_future=n_future, use_mean=use_mean)
+        return self._compiled_methods.run(self.swap_content_in_graph, content, motion, seeds, n_future=n_future, use_mean=use_mean)
 
     def interpolate(self, frames_from, frames_to, n_frames):
         """Frames between two states: from the last state of one video to that of another, with the content of the first
@@ -265,19 +256,21 @@ class SRVP(VideoPredictor):
         check_counts(n_frames=n_frames)
         if n_frames < 2:
             raise ValueError(f"n_frames must be at least 2 (both ends), got {n_frames}.")
-        first, _ = self._checked(frames_from, self._least_frames, what="frames_from")
-        last, _ = self._checked(frames_to, self._least_frames, what="frames_to")
+        first, _ = self._checked(frames_from, self.least_frames, what="frames_from")
+        last, _ = self._checked(frames_to, self.least_frames, what="frames_to")
         if first.shape[0] != last.shape[0]:
             raise ValueError(f"There must be as many sequences to come from as to go to, got {first.shape[0]}, {last.shape[0]}.")
-        return self._functions.call("interpolate", first, last, n_frames=n_frames)
+        return self._compiled_methods.run(self.interpolate_in_graph, first, last, n_frames=n_frames)
 
     # ---- the mathematics of these on tensors, for compiled functions and exports ---------------------------------------------
 
-    def generate_in_graph(
-        self, frames, seeds, n_future, n_samples, first_sample=0, use_mean=False, batch_statistics=False, frame_rate=1
-    ):
-        norm = "batch" if batch_statistics else "running"
-        return srvp_sampling.generate(self, frames, seeds, n_future, n_samples, first_sample, use_mean, norm, frame_rate)
+    def sample(self, frames, seeds, sampling):
+        return srvp_sampling.generate(self, frames, seeds, sampling)
+
+    def bound_in_graph(self, frames, seeds) -> Bound:
+        terms = self.elbo_terms_of(frames, seeds, "running")
+        of_frames = {name: swap_batch_time(terms[name]) for name in ("mse", "nll", "kl")}
+        return Bound(of_frames, tf.reduce_sum(of_frames["nll"] + of_frames["kl"], axis=1))
 
     def reconstruct_in_graph(self, frames, seeds, closed_loop=False, use_mean=False):
         return srvp_sampling.reconstruct(self, frames, seeds, use_mean)

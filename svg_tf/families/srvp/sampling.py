@@ -7,6 +7,7 @@ Frames are float32 [B, T, H, W, C], seeds int32 [B, 2]; T may be known at run ti
 import tensorflow as tf
 
 from svg_tf import distributions, noise
+from svg_tf.families.interface import Sampling
 from svg_tf.families.shapes import fold_time, length, spread, swap_batch_time, unfold_time
 from svg_tf.families.srvp import transitions
 
@@ -14,26 +15,27 @@ FRAMES_AT_ONCE = 1024  # decoded together
 FUTURE = 2  # stream of a seed: z after the frames of a content swap
 
 
-def generate(model, frames, seeds, n_future, n_samples, first_sample, use_mean, norm, frame_rate):
-    """Samples of futures -> float32 [B, S, n_future * frame_rate, H, W, C]; int32 scalars may be tensors."""
-    c = model.config
+def generate(model, frames, seeds, sampling: Sampling):
+    """Samples of futures -> float32 [B, S, n_future * frame_rate, H, W, C]."""
+    c, n_future, n_samples, norm = model.config, sampling.n_future, sampling.n_samples, sampling.norm
     x = model.time_major(frames)
     h, h_content, skips = model.encode_context(x, length(x), norm)
     q_y, q_z = model.first_state_of(h), model.posteriors(h) if model.stochastic else None
     context = length(x) - 1
-    row_seeds = noise.sample_seeds(seeds, first_sample, n_samples)
+    row_seeds = noise.sample_seeds(seeds, sampling.first_sample, n_samples)
     draws = noise.of_sequences(row_seeds, 1 + context + n_future, tf.shape(row_seeds)[0], max(c.y_dim, c.z_dim))
     draws = tf.ensure_shape(draws, [None, None, max(c.y_dim, c.z_dim)])
 
     def drawn(q, noise_of_q, axis):
         mean, sigma = (tf.repeat(value, n_samples, axis=axis) for value in (q.mean(), q.stddev()))
-        return mean if use_mean else mean + sigma * noise_of_q
+        return mean if sampling.use_mean else mean + sigma * noise_of_q
 
     y = drawn(q_y, draws[0, :, : c.y_dim], 0)
     z_noise = draws[1:, :, : model.z_dim]
     z = drawn(q_z, z_noise[:context], 1) if model.stochastic else z_noise[:context]
-    states, _ = transitions.trajectory(model.transition, y, z, c.n_euler * frame_rate)  # one step size throughout
-    future = futures(model, states[-1], z_noise[context:], n_future, frame_rate)
+    # One step size throughout, over the context too.
+    states, _ = transitions.trajectory(model.transition, y, z, c.n_euler * sampling.frame_rate)
+    future = futures(model, states[-1], z_noise[context:], n_future, sampling.frame_rate)
     x_hat = swap_batch_time(decode(model, future, model.content(h_content), skips, n_samples, norm))
     return tf.reshape(x_hat, tf.concat([[-1, n_samples], tf.shape(x_hat)[1:]], 0))
 

@@ -11,7 +11,7 @@ arithmetic is float32, whatever the layers' precision: errors would add up over 
 import keras
 import tensorflow as tf
 
-from svg_tf.config import SRVPConfig
+from svg_tf.families.srvp.config import SRVPConfig
 from svg_tf.layers.mlp import MLP, uniform
 
 UNROLLED_STEPS = 64  # longer trajectories, or those of unknown length, run in a graph loop

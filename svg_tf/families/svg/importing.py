@@ -5,10 +5,12 @@ Their classes are named here and never imported.
 """
 
 import reprlib
-from typing import Any, NamedTuple
+from typing import Any
 
 from data_pipelines import checks
-from svg_tf.config import DataConfig, EvalConfig, ExperimentConfig, MovingMNISTConfig, SVGConfig, TrainConfig
+from svg_tf.config import DataConfig, EvalConfig, ExperimentConfig, MovingMNISTConfig, OptimizerConfig, TrainConfig
+from svg_tf.families.reference import Converted, Reference
+from svg_tf.families.svg.config import SVGConfig
 from svg_tf.layers import torch_weights
 from svg_tf.layers.torch_weights import BackboneNames, Source, Weights
 
@@ -18,25 +20,14 @@ _BACKBONES = {
     "vgg_64": ("vgg_layer",),
     "vgg_128": ("vgg_layer",),
 }
-CLASSES = {f"models.{module}.{name}" for module, layers in _BACKBONES.items() for name in ("encoder", "decoder", *layers)}
-CLASSES |= {"models.lstm.lstm", "models.lstm.gaussian_lstm", "argparse.Namespace"}
-NAMES = {"torch.optim.adam.Adam", "torch.optim.rmsprop.RMSprop", "torch.optim.sgd.SGD"}
-"""What `opt.optimizer` may be."""
-MODULES, OPTIONAL = ("encoder", "decoder", "frame_predictor"), ("posterior", "prior")
-
+_CLASSES = {f"models.{module}.{name}" for module, layers in _BACKBONES.items() for name in ("encoder", "decoder", *layers)}
+_CLASSES |= {"models.lstm.lstm", "models.lstm.gaussian_lstm", "argparse.Namespace"}
 _HIGHEST = 9_999  # of epochs, steps of one, and other counts: the product names a checkpoint
 _DATA = {"smmnist": "moving_mnist", "kth": "kth", "bair": "bair"}
 
 
-class Converted(NamedTuple):
-    experiment: ExperimentConfig
-    weights: Weights
-    """By the attribute paths of `svg_tf.families.svg.model.SVG`."""
-
-
-def is_checkpoint(value: Any) -> bool:
-    """Whether a file's value looks like such a checkpoint."""
-    return isinstance(value, dict) and {*MODULES, "opt"} <= set(value)
+def _matches(value: Any) -> bool:
+    return isinstance(value, dict) and {"encoder", "decoder", "frame_predictor", "opt"} <= set(value)
 
 
 def convert(arrays: Weights, opt: dict, *, data: str = "", skips: str = "") -> Converted:
@@ -122,9 +113,9 @@ def _compare(opt: dict, model: SVGConfig) -> None:
     """The options that its arrays tell too."""
     told = {"image_width": model.image_size, "channels": model.channels, "g_dim": model.g_dim, "rnn_size": model.rnn_size}
     told |= {"model": model.backbone, "predictor_rnn_layers": model.predictor_layers}
-    if model.stochastic:
+    if model.prior != "none":
         told |= {"z_dim": model.z_dim, "posterior_rnn_layers": model.posterior_layers}
-    if model.learned_prior:
+    if model.prior == "learned":
         told["prior_rnn_layers"] = model.prior_layers
     for name, value in told.items():
         if name in opt and (type(opt[name]) is not type(value) or opt[name] != value):
@@ -152,8 +143,18 @@ def _experiment(model: SVGConfig, opt: dict, data: str) -> ExperimentConfig:
         train=TrainConfig(
             epochs=_count(opt, "niter", 300),
             steps_per_epoch=_count(opt, "epoch_size", 600),
-            learning_rate=_number(opt, "lr", 2e-3),
-            adam_beta_1=_number(opt, "beta1", 0.9),
+            optimizer=OptimizerConfig(learning_rate=_number(opt, "lr", 2e-3), beta_1=_number(opt, "beta1", 0.9)),
         ),
         eval=EvalConfig(n_future=max(1, _count(opt, "n_eval", model.n_past + n_future) - model.n_past)),
     )
+
+
+REFERENCE = Reference(
+    title="SVG's modules",
+    matches=_matches,
+    convert=convert,
+    modules=("encoder", "decoder", "frame_predictor", "posterior", "prior"),
+    classes=frozenset(_CLASSES),
+    names=frozenset({"torch.optim.adam.Adam", "torch.optim.rmsprop.RMSprop", "torch.optim.sgd.SGD"}),  # of `opt.optimizer`
+    options=("skips",),
+)

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from svg_tf import distributions
-from svg_tf.config import SVGConfig
+from svg_tf.families.svg.config import SVGConfig
 from svg_tf.layers.recurrent import GaussianLSTM
 
 

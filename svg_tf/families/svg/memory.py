@@ -20,7 +20,7 @@ import dataclasses
 
 import keras
 
-from svg_tf.config import SVGConfig
+from svg_tf.families.svg.config import SVGConfig
 
 ADAM_COPIES = 4  # of each weight, float32: itself, two moments, its gradient
 

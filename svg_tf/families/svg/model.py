@@ -14,14 +14,18 @@ once, batch normalisation included); the skip is the last true frame, as the pap
 reference does; generation normalises by running statistics. See the README's table of deviations.
 """
 
+import math
+
 import keras
 import tensorflow as tf
 
+from data_pipelines.checks import require
 from svg_tf import distributions, losses, noise
-from svg_tf.config import SVGConfig
 from svg_tf.families.base import VideoPredictor, dtype_policy
+from svg_tf.families.interface import Bound, ForecastsUncertainty, Program, Update
 from svg_tf.families.shapes import fold_time, hold_last, length, swap_batch_time, unfold_time
 from svg_tf.families.svg import sampling as svg_sampling
+from svg_tf.families.svg.config import SVGConfig
 from svg_tf.families.svg.latent import LATENTS
 from svg_tf.layers import backbones
 from svg_tf.layers.recurrent import LSTM
@@ -32,11 +36,11 @@ class SVG(VideoPredictor):
     """The model of `config` with fresh weights. Used like any Keras model; batches are {"frames": [B, T, H, W, C]}."""
 
     config_class = SVGConfig
-    metric_names = ("loss", "mse", "kl", "beta_kl", "sigma_posterior", "sigma_prior")
+    reconstruction = "each frame from the true one before it, latents from the posterior"
 
     def __init__(self, config: SVGConfig | None = None, **kwargs):
-        super().__init__(**kwargs)
-        c = self._configured(config)
+        super().__init__(config, **kwargs)
+        c = self.config
         with dtype_policy(self.dtype_policy):
             self.encoder, self.decoder = backbones.build(
                 c.backbone, c.image_size, c.channels, c.width, c.g_dim, c.bias_before_norm
@@ -46,7 +50,28 @@ class SVG(VideoPredictor):
             self.frame_predictor = LSTM(inputs, c.rnn_size, c.predictor_layers, c.g_dim, name="frame_predictor")
         self.built = True
 
+    @property
+    def stochastic(self) -> bool:
+        """Whether there are latents z_t."""
+        return self.config.prior != "none"
+
+    @property
+    def deterministic(self) -> bool:
+        return not self.stochastic
+
+    @property
+    def lacks(self) -> frozenset:
+        return frozenset() if self.config.prior == "learned" else frozenset({ForecastsUncertainty})
+
     # ---- training -------------------------------------------------------------------------------------------------
+
+    def make_program(self) -> Program:
+        terms = ("loss", "mse", "kl", "beta_kl", "sigma_posterior", "sigma_prior")
+        return Program.of(Update("elbo", self.elbo, terms, lambda: self.trainable_variables))
+
+    def elbo(self, batch, seed, norm="train", step=2**31 - 1) -> dict:
+        """The update's loss: `objective` of a batch."""
+        return self.objective(batch["frames"], seed, norm, step)
 
     def objective(self, frames, seed, norm="train", step=2**31 - 1) -> dict:
         """Per-sequence values of the ELBO and what it is made of, each float32 [B] (sigmas: means over t and z)."""
@@ -115,32 +140,9 @@ class SVG(VideoPredictor):
 
     def call(self, frames, training=False):
         """Teacher-forced reconstruction with the posterior's mean: [B, T, H, W, C] -> [B, T-1, H, W, C]."""
-        x = self.time_major(frames)
+        x = self.time_major(self.frames_of(frames))
         x_hat, _ = self._teacher_forced(x, noise.seed_pair(0), "batch" if training else "running", use_mean=True)
         return swap_batch_time(x_hat)
-
-    def generate(
-        self, frames, n_future, n_samples=1, seed=0, *, n_past=None, use_mean=False, first_sample=0, batch_statistics=False
-    ):
-        """Samples futures: z_t from the posterior over the context, then from the prior; x_hat_t is fed back (§3.3).
-
-        Args:
-          frames: float [B, >= n_past, H, W, C] in [0, 1], the context.
-          n_future: frames to predict, >= 1.
-          n_samples: S, futures for each sequence, >= 1.
-          seed: int (sequence b then has seed (seed, b)), or int32 [B, 2]. Sample s of a sequence depends on its frames,
-            its seed and s alone, not on B, S or the other sequences.
-          n_past: context frames used of `frames` (the first ones); None: all.
-          use_mean: the posterior's mean, in place of a sample, over the context.
-          first_sample: number of the first sample, to draw many samples in parts.
-          batch_statistics: normalise by the statistics of the batch of samples, as the reference's SVG-LP program does;
-            a sample then does depend on its batch-mates.
-
-        Returns: float32 [B, S, n_future, H, W, C] in [0, 1], the frames after the context.
-        Raises: `ValueError` for input of another rank, dtype, size or range, or numbers out of range.
-        """
-        options = {"use_mean": use_mean, "batch_statistics": batch_statistics}
-        return self._generate(frames, n_future, n_samples, seed, n_past, first_sample, **options)
 
     def reconstruct(self, frames, seed=0, *, closed_loop=False, use_mean=False):
         """Predictions with z_t from the posterior, which has seen x_t: float [B, T, H, W, C] -> float32 [B, T-1, H, W, C].
@@ -149,16 +151,35 @@ class SVG(VideoPredictor):
         """
         least = self.config.n_past + 1 if closed_loop else 2
         frames, seeds = self._checked(frames, least, seed)
-        return self._functions.call("reconstruct", frames, seeds, closed_loop=closed_loop, use_mean=use_mean)
+        return self._compiled_methods.run(self.reconstruct_in_graph, frames, seeds, closed_loop=closed_loop, use_mean=use_mean)
 
-    # ---- the mathematics of `generate`, `reconstruct` and `prior_scale` on tensors, for compiled functions and exports -------
+    def prior_scale(self, frames):
+        """Sigma of the prior of z_t for x_1 ... x_{T-1}, given the true frames before each: the model's own forecast of
+        uncertainty (Fig. 6). float [B, T >= 2, H, W, C] -> float32 [B, T-1, z_dim]; ones for a fixed prior.
+        Raises `ValueError` for a model without latents.
+        """
+        require(self.stochastic, f"prior_scale needs a model with latents; this one is {self.config.summary}.")
+        frames, _ = self._checked(frames, self.least_frames)
+        return self._compiled_methods.run(self.prior_scale_in_graph, frames)
 
-    def generate_in_graph(self, frames, seeds, n_future, n_samples, first_sample=0, use_mean=False, batch_statistics=False):
-        norm = "batch" if batch_statistics else "running"
-        return svg_sampling.generate(self, frames, seeds, n_future, n_samples, first_sample, use_mean, norm)
+    # ---- the mathematics of these on tensors, for compiled functions and exports --------------------------------------------
+
+    def sample(self, frames, seeds, sampling):
+        return svg_sampling.generate(self, frames, seeds, sampling)
 
     def reconstruct_in_graph(self, frames, seeds, closed_loop=False, use_mean=False):
         return svg_sampling.reconstruct(self, frames, seeds, closed_loop, use_mean)
 
     def prior_scale_in_graph(self, frames):
         return svg_sampling.prior_scale(self, frames)
+
+    def bound_in_graph(self, frames, seeds) -> Bound:
+        terms = self.elbo_terms_of(frames, seeds, "running")
+        mse, kl = swap_batch_time(terms["mse"]), swap_batch_time(terms["kl"])
+        beta, nats = self.config.beta if self.stochastic else 0.0, None
+        if beta:
+            # mse + beta KL is, up to a factor and a constant, the negative ELBO of x ~ N(x_hat, beta H W C / 2).
+            size = math.prod(self.config.frame_shape)
+            nll = losses.gaussian_nll(mse, beta * size / 2, size)
+            nats = tf.reduce_sum(nll + kl, axis=1)
+        return Bound({"mse": mse, "kl": kl, "objective": mse + beta * kl}, nats)

@@ -7,6 +7,7 @@ skip halves are computed once for each sequence; only what differs between sampl
 import tensorflow as tf
 
 from svg_tf import distributions, noise
+from svg_tf.families.interface import Sampling
 from svg_tf.families.shapes import length, spread, swap_batch_time
 
 
@@ -73,20 +74,21 @@ def conditioned(model, frames, z_noise, n_samples, use_mean, norm):
     return per_sample(h[-1]), state, latent_state, terms, spread(n_samples)
 
 
-def generate(model, frames, seeds, n_future, n_samples, first_sample, use_mean, norm):
-    """Samples of futures. frames float32 [B, P, H, W, C]; seeds int32 [B, 2]; int32 scalars may be tensors.
+def generate(model, frames, seeds, sampling: Sampling):
+    """Samples of futures. frames float32 [B, P, H, W, C]; seeds int32 [B, 2].
 
     P known when the graph is built: the LSTMs are unrolled over it; unknown (an exported graph): they run in loops.
     Returns float32 [B, S, n_future, H, W, C].
     """
+    n_future, n_samples, norm = sampling.n_future, sampling.n_samples, sampling.norm
     frames = model.time_major(frames)
     context = length(frames) - 1
     z_noise = tf.zeros([context + n_future, tf.shape(seeds)[0] * n_samples, 0])
     if model.stochastic:
-        row_seeds = noise.sample_seeds(seeds, first_sample, n_samples)
+        row_seeds = noise.sample_seeds(seeds, sampling.first_sample, n_samples)
         z_noise = swap_batch_time(noise.normal_per_seed(row_seeds, [context + n_future, model.latent.z_dim]))
         z_noise = tf.ensure_shape(z_noise, [None, None, model.latent.z_dim])
-    start = conditioned(model, frames, z_noise[:context], n_samples, use_mean, norm)
+    start = conditioned(model, frames, z_noise[:context], n_samples, sampling.use_mean, norm)
 
     def next_z(i, h, state):
         return model.latent.prior_step(h, state, z_noise[context + i])

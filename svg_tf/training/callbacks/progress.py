@@ -4,24 +4,24 @@ import time
 
 import keras
 
-from svg_tf.training.callbacks.scalars import IntervalMeans
+from svg_tf.training.callbacks.means import IntervalMeans
 
 
 class Progress(keras.callbacks.Callback):
     """A progress bar over the whole run: step, loss, mse, kl, frames per second, time left.
 
     total: steps of the whole run; batch_frames: frames in one global batch. Where the output is no terminal, a line is
-    printed every `every` steps instead.
+    printed every `every` steps instead. shown: False on the workers that are not the chief, which run the same callbacks.
     """
 
-    def __init__(self, total: int, batch_frames: int, every: int = 50):
+    def __init__(self, total: int, batch_frames: int, every: int = 50, shown: bool = True):
         super().__init__()
-        self.total, self.batch_frames, self.every = total, batch_frames, every
+        self.total, self.batch_frames, self.every, self.shown = total, batch_frames, every, shown
 
     def on_train_begin(self, logs=None):
         from rich import console, progress
 
-        self._console = console.Console()
+        self._console = console.Console(quiet=not self.shown)
         columns = (
             progress.TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
             progress.BarColumn(bar_width=20),
@@ -41,6 +41,7 @@ class Progress(keras.callbacks.Callback):
         self._means.reset()
 
     def on_train_batch_end(self, batch, logs=None):
+        self._means.update(logs or {})
         step, now = self.model.step, time.perf_counter()
         if self._first is None:
             self._first = (step, now)

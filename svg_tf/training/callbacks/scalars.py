@@ -6,48 +6,15 @@ import time
 import keras
 import tensorflow as tf
 
-from svg_tf.training import checkpoints
-
-
-class IntervalMeans:
-    """Means of the model's metrics over the steps since the last call, from the metrics' own running totals."""
-
-    def __init__(self, model):
-        self._model = model
-        self._last = {}
-
-    def reset(self):
-        self._last = {}
-
-    def take(self) -> dict[str, float]:
-        means = {}
-        for metric in self._model.metrics:
-            total, count = float(checkpoints.value_of(metric.total)), float(checkpoints.value_of(metric.count))
-            before, seen = self._last.get(metric.name, (0.0, 0.0))
-            self._last[metric.name] = (total, count)
-            if count > seen:
-                means[metric.name] = (total - before) / (count - seen)
-        return means
-
-    def state(self) -> dict:
-        """The metrics' totals since the epoch began, and those at the last call; JSON-serialisable."""
-        totals = {m.name: [float(checkpoints.value_of(v)) for v in (m.total, m.count)] for m in self._model.metrics}
-        return {"totals": totals, "last": {name: list(pair) for name, pair in self._last.items()}}
-
-    def restore(self, state: dict) -> None:
-        for metric in self._model.metrics:
-            if metric.name in state["totals"]:
-                total, count = state["totals"][metric.name]
-                metric.total.assign(total)
-                metric.count.assign(count)
-        self._last = {name: tuple(pair) for name, pair in state["last"].items()}
+from svg_tf.training.callbacks.means import IntervalMeans
 
 
 class Scalars(keras.callbacks.Callback):
-    """Training scalars every `every` steps (means over the interval) and validation scalars per epoch, by optimizer step.
+    """Training scalars every `every` steps (means over the interval) and validation scalars per epoch, by training step.
 
-    Written: the model's metrics, the learning rate and frames per second (batch_frames: frames in one global batch).
-    resume: what `state` gave when the checkpoint was written from which an epoch is continued in its middle.
+    Tags: step/METRIC, epoch/METRIC (training and validation in one chart), speed/frames_per_second and
+    optimizer/learning_rate[/UPDATE]. batch_frames: frames in one global batch. resume: what `state` gave when the checkpoint was
+    written from which an epoch is continued in its middle.
     """
 
     def __init__(self, log_dir, batch_frames: int, every: int = 50, resume: dict | None = None):
@@ -74,6 +41,7 @@ class Scalars(keras.callbacks.Callback):
             self._resume = None
 
     def on_train_batch_end(self, batch, logs=None):
+        self._means.update(logs or {})
         step = self.model.step
         if self._mark is None:  # the first step of an epoch may include tracing
             self._mark = (step, time.perf_counter())
@@ -82,12 +50,18 @@ class Scalars(keras.callbacks.Callback):
         now = time.perf_counter()
         with self._train.as_default(step=step):
             for name, value in self._means.take().items():
-                tf.summary.scalar(name, value)
-            tf.summary.scalar("learning_rate", float(self.model.optimizer.learning_rate))
+                tf.summary.scalar(f"step/{name}", value)
+            for name, rate in self._learning_rates().items():
+                tf.summary.scalar(f"optimizer/{name}", rate)
             if step > self._mark[0]:
                 speed = (step - self._mark[0]) * self.batch_frames / (now - self._mark[1])
-                tf.summary.scalar("frames_per_second", speed)
+                tf.summary.scalar("speed/frames_per_second", speed)
         self._mark = (step, now)
+
+    def _learning_rates(self) -> dict[str, float]:
+        optimizers = self.model.optimizers
+        several = len(optimizers) > 1
+        return {f"learning_rate/{n}" if several else "learning_rate": float(o.learning_rate) for n, o in optimizers.items()}
 
     def on_epoch_end(self, epoch, logs=None):
         step = self.model.step
@@ -95,5 +69,5 @@ class Scalars(keras.callbacks.Callback):
             with writer.as_default(step=step):
                 for metric in self.model.metrics:
                     if prefix + metric.name in (logs or {}):
-                        tf.summary.scalar(f"epoch_{metric.name}", logs[prefix + metric.name])
+                        tf.summary.scalar(f"epoch/{metric.name}", logs[prefix + metric.name])
         self.flush()

@@ -3,7 +3,9 @@ import dataclasses
 import pytest
 
 from svg_tf import config, presets
-from svg_tf.config import DataConfig, ExperimentConfig, SRVPConfig, SVGConfig, TrainConfig
+from svg_tf.config import DataConfig, ExperimentConfig, TrainConfig
+from svg_tf.families.srvp.config import SRVPConfig
+from svg_tf.families.svg.config import SVGConfig
 
 
 @pytest.mark.parametrize("name", presets.names())

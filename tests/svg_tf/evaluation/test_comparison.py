@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from svg_tf import evaluation
-from svg_tf.config import SVGConfig, to_dict
+from svg_tf.config import to_dict
 from svg_tf.evaluation import comparison, report
+from svg_tf.families.svg.config import SVGConfig
 
 N, S, T = 40, 3, 6
 

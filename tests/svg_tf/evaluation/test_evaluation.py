@@ -9,7 +9,7 @@ import tensorflow as tf
 from PIL import Image
 
 import svg_tf
-from svg_tf import config, evaluation
+from svg_tf import evaluation
 from svg_tf.evaluation import report
 from svg_tf.evaluation.metrics import frame, video
 
@@ -19,7 +19,7 @@ OPTIONS = evaluation.Options(n_past=2, n_future=3, n_samples=4, random_shown=1)
 def tiny(prior="learned"):
     tf.keras.utils.set_random_seed(3)
     return svg_tf.SVG(
-        config.SVGConfig(prior=prior, image_size=32, width=4, g_dim=8, rnn_size=8, z_dim=3, n_past=2, predictor_layers=1)
+        svg_tf.SVGConfig(prior=prior, image_size=32, width=4, g_dim=8, rnn_size=8, z_dim=3, n_past=2, predictor_layers=1)
     )
 
 

@@ -11,8 +11,9 @@ import pytest
 import tensorflow as tf
 
 from svg_tf import families, noise
-from svg_tf.config import SRVPConfig, SVGConfig
-from svg_tf.training.checkpoints import named_variables
+from svg_tf.families.srvp.config import SRVPConfig
+from svg_tf.families.svg.config import SVGConfig
+from svg_tf.training.state import named_variables
 
 DCGAN = SVGConfig(image_size=32, channels=2, width=2, g_dim=5, z_dim=3, rnn_size=4, n_past=2, beta=0.3)
 VGG = SVGConfig(backbone="vgg", width=1, g_dim=5, z_dim=3, rnn_size=4, n_past=2, skips="previous", batch_statistics="per_step")
@@ -79,7 +80,7 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
 import keras
 from svg_tf.training import checkpoints
-from svg_tf.config import SVGConfig
+from svg_tf.families.svg.config import SVGConfig
 from svg_tf.families.svg.model import SVG
 
 frames = np.random.default_rng(0).random((4, 4, 32, 32, 1), np.float32)
@@ -94,7 +95,7 @@ for scope, recompute in ((strategy, True), (tf.distribute.get_strategy(), False)
         model.compile(keras.optimizers.SGD(0.05), seed=5, recompute=recompute)
     data = tf.data.Dataset.from_tensors({"frames": frames}).repeat()
     logs = model.fit(data, steps_per_epoch=3, verbose=0, shuffle=False).history
-    out.append([logs, {k: np.asarray(v.value).tolist() for k, v in checkpoints.named_variables(model).items()}])
+    out.append([logs, {k: np.asarray(v.value).tolist() for k, v in state.named_variables(model).items()}])
 print("RESULT", end="")
 json.dump(out, sys.stdout)
 """

@@ -84,7 +84,7 @@ def test_svg_reference_checkpoints(name, skips, reference, tmp_path, monkeypatch
     np.testing.assert_allclose(model.reconstruct(frames), expected, atol=1e-5)
     generated = model.generate(frames[:, :n_past], frames.shape[1] - n_past)
     np.testing.assert_allclose(generated[:, 0], answers[f"generated_{skips}"], atol=1e-5)
-    terms = model.elbo_terms(frames)
+    terms = model.bound(frames).terms
     np.testing.assert_allclose(terms["mse"], ((expected - frames[:, 1:]) ** 2).mean((2, 3, 4)), rtol=1e-5, atol=1e-6)
     variance = np.exp(answers["logvar"])
     kl = (log_variance - answers["logvar"] + (variance + (answers["mu"] - mean) ** 2) / np.exp(log_variance) - 1) / 2
@@ -201,7 +201,7 @@ def _changed(name, array):
 
 
 REFUSED = {
-    "another file": (lambda: {"weights": np.zeros(3, "f4")}, "SVG's modules nor SRVP's state dict, but 1 entries: weights"),
+    "another file": (lambda: {"weights": np.zeros(3, "f4")}, "SRVP's state dict nor SVG's modules, but 1 entries: weights"),
     "a list": (lambda: [1, 2], "but a list"),
     "a layer too few": (lambda: svg_file(_without("decoder.upc3.main.0.weight")), r"no decoder\.upc3\.main\.0\.weight"),
     "an array too many": (lambda: svg_file(_changed("encoder.extra.weight", [1.0])), r"no place for: encoder\.extra\.weight"),
@@ -267,7 +267,7 @@ def test_srvp_needs_its_configuration(tmp_path):
             (tmp_path / "config.json").write_text(text)
         with pytest.raises(ValueError, match=message):
             runs.import_run(path, tmp_path / "run")
-    with pytest.raises(ValueError, match="SVG's option"):
+    with pytest.raises(ValueError, match="no option 'skips'"):
         runs.import_run(path, tmp_path / "run", skips="previous")
     with pytest.raises(ValueError, match=r"no other\.json"):
         runs.import_run(path, tmp_path / "run", config="other.json")

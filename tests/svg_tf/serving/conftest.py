@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from svg_tf import presets, training
-from svg_tf.config import SVGConfig
+from svg_tf.families.svg.config import SVGConfig
 from svg_tf.serving.limits import Limits
 from svg_tf.training import checkpoints
+from svg_tf.training.state import named_variables
 
 NAME = "tiny"
 CONFIG = SVGConfig(image_size=32, width=2, g_dim=6, z_dim=3, rnn_size=5, n_past=2)
@@ -21,7 +22,7 @@ N_FUTURE, N_SAMPLES = 4, 2
 def randomise(model, seed=0):
     """Large weights and moving averages off their initial values, so that everything shows in the output."""
     rng = np.random.default_rng(seed)
-    for path, variable in checkpoints.named_variables(model).items():
+    for path, variable in named_variables(model).items():
         if path.endswith("kernel") and "cells" not in path:
             variable.assign(variable * (80 if path.startswith("frame_predictor") else 18))
         elif "moving" in path:

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from svg_tf.config import SVGConfig
+from svg_tf.families.svg.config import SVGConfig
 from svg_tf.families.svg.model import SVG
 from svg_tf.training import callbacks
 

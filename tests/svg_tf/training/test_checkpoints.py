@@ -3,9 +3,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from svg_tf.config import SVGConfig
+from svg_tf.families.svg.config import SVGConfig
 from svg_tf.families.svg.model import SVG
 from svg_tf.training import checkpoints
+from svg_tf.training.state import named_variables
 
 TINY = SVGConfig(image_size=32, width=2, g_dim=4, z_dim=2, rnn_size=3, n_past=1)
 
@@ -24,7 +25,7 @@ def values(model):
 
 def test_every_variable_has_its_own_name():
     model = made(0)
-    named = checkpoints.named_variables(model)
+    named = named_variables(model)
     metrics = {id(v) for v in model.metrics_variables}
     assert {id(v) for v in named.values()} == {id(v) for v in model.variables} - metrics
     assert "encoder/levels/0/conv/kernel" in named and "latent/prior/cells/0/recurrent_kernel" in named

@@ -21,7 +21,8 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * n)
 import keras
 from svg_tf.training import checkpoints
-from svg_tf.config import SVGConfig, SRVPConfig
+from svg_tf.families.srvp.config import SRVPConfig
+from svg_tf.families.svg.config import SVGConfig
 from svg_tf import families
 
 TINY = SVGConfig(image_size=32, width=2, g_dim=8, z_dim=3, rnn_size=8, n_past=2, beta=1e-2)
@@ -56,7 +57,7 @@ for name, (config, make, count) in list(cases.items())[: {1: 5, 2: 4, 4: 1}[n]]:
     data = tf.data.Dataset.from_tensor_slices(batches)
     steps = Steps()
     model.fit(data.repeat(), epochs=1, steps_per_epoch=count, verbose=0, shuffle=False, callbacks=[steps])
-    weights = {k: np.asarray(v.value).tolist() for k, v in checkpoints.named_variables(model).items()}
+    weights = {k: np.asarray(v.value).tolist() for k, v in state.named_variables(model).items()}
     slots = [v for v in model.optimizer.variables if "momentum" in v.path]
     slots = {f"{i} {v.path}": np.asarray(v.value).tolist() for i, v in enumerate(slots)}
     evaluated = model.evaluate(data, verbose=0, return_dict=True) if count > 1 else {}
@@ -89,7 +90,7 @@ out["scaled"] = []
 for overflows in (-1, n - 1, -1, 0):
     scaled_step(tf.constant(overflows))
     counts = optimizer.iterations, optimizer.inner_optimizer.iterations, optimizer.dynamic_scale
-    out["scaled"].append([float(checkpoints.value_of(v)) for v in counts] + checkpoints.value_of(weight).tolist())
+    out["scaled"].append([float(state.value_of(v)) for v in counts] + state.value_of(weight).tolist())
 
 # The whole program, from the configuration
 import dataclasses
@@ -104,7 +105,7 @@ experiment = dataclasses.replace(
     eval=dataclasses.replace(preset.eval, n_future=3, n_samples=2, validation_steps=2, summary_sequences=2))
 try:
     model = training.train(experiment, sys.argv[1], verbose=False)
-    out["run"] = {k: np.asarray(v.value).tolist() for k, v in checkpoints.named_variables(model).items()}
+    out["run"] = {k: np.asarray(v.value).tolist() for k, v in state.named_variables(model).items()}
 except ValueError as error:
     out["refused"] = str(error)
 print("RESULT", end="")

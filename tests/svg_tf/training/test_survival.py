@@ -86,7 +86,7 @@ def test_srvp_goes_on_bit_for_bit(tmp_path, monkeypatch):
         patch.setattr(callbacks, "StopAtNaN", Interrupted)
         training.train(experiment, tmp_path / "broken", verbose=False)
     training.train(experiment, tmp_path / "broken", verbose=False)
-    whole, broken = (checkpoints.named_variables(training.load_run(tmp_path / name)[0]) for name in ("whole", "broken"))
+    whole, broken = (named_variables(training.load_run(tmp_path / name)[0]) for name in ("whole", "broken"))
     for name, variable in whole.items():
         np.testing.assert_array_equal(broken[name].value, variable.value)
 

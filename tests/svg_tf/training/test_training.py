@@ -20,8 +20,8 @@ def test_a_run_directory_holds_the_experiment_and_its_model(tmp_path):
     assert [step for step, _ in checkpoints.existing(tmp_path / "checkpoints")] == [6, 9, 10][-TINY.train.keep_checkpoints :]
     model, experiment, step = training.load_run(tmp_path)
     assert (experiment, step) == (TINY, 10)
-    for name, variable in checkpoints.named_variables(trained).items():
-        np.testing.assert_array_equal(variable.value, checkpoints.named_variables(model)[name].value)
+    for name, variable in named_variables(trained).items():
+        np.testing.assert_array_equal(variable.value, named_variables(model)[name].value)
     assert training.load_run(tmp_path, best=True)[2] in (5, 10)
     written = json.loads((tmp_path / "config.json").read_text())
     assert written["seed"] == 0 and written["versions"]["tensorflow"]

@@ -10,7 +10,6 @@ import tensorflow as tf
 from PIL import Image
 
 import svg_tf
-from svg_tf import config
 from svg_tf.evaluation import figures
 from svg_tf.evaluation.figures import uncertainty, velocity
 
@@ -40,7 +39,7 @@ class Fake:
     """A predictor whose samples are given: futures [N, S, T', H, W, C] by sequence number."""
 
     def __init__(self, futures, sigma=None, prior="learned"):
-        self.config = config.SVGConfig(image_size=SIZE, n_past=3, prior=prior)
+        self.config = svg_tf.SVGConfig(image_size=SIZE, n_past=3, prior=prior)
         self.futures, self.sigma = futures, sigma
 
     def generate(self, frames, n_future, n_samples, seed, first_sample=0):
@@ -203,7 +202,7 @@ def test_sample_figure_picks_the_best_sample(tmp_path):
 
 def test_figures_of_a_real_model_and_in_tensorboard(tmp_path):
     tf.keras.utils.set_random_seed(0)
-    model = svg_tf.SVG(config.SVGConfig(image_size=32, width=4, g_dim=8, rnn_size=8, z_dim=2, n_past=3, predictor_layers=1))
+    model = svg_tf.SVG(svg_tf.SVGConfig(image_size=32, width=4, g_dim=8, rnn_size=8, z_dim=2, n_past=3, predictor_layers=1))
     frames, _ = world(n=9)
     files = figures.sample_figure(model, frames[:1], tmp_path, n_past=3, n_samples=2, name="figure11")["files"]
     shows = np.zeros((9, 7, 1), bool)
@@ -225,7 +224,7 @@ def test_figures_of_a_real_model_and_in_tensorboard(tmp_path):
 
 def test_wrong_input_is_refused(tmp_path):
     frames, _ = world(n=2)
-    model = SimpleNamespace(config=config.SVGConfig(image_size=64))
+    model = SimpleNamespace(config=svg_tf.SVGConfig(image_size=64))
     with pytest.raises(ValueError, match="64, 64, 1"):
         figures.sample_figure(model, frames, tmp_path / "new", n_past=3)
     fake = Fake(frames[:, None, 3:])

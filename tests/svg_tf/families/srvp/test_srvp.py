@@ -11,7 +11,7 @@ from tests.svg_tf.numpy_srvp import NumpySRVP
 from svg_tf import noise, presets
 from svg_tf.families.srvp import transitions
 from svg_tf.families.srvp.model import CONTENT, SRVP
-from svg_tf.training.checkpoints import named_variables
+from svg_tf.training.state import named_variables
 from tests.svg_tf.tiny_models import TINY_SRVP, frames_of, made
 
 BATCH, STEPS = 3, 4

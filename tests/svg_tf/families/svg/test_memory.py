@@ -10,8 +10,8 @@ import sys
 import pytest
 
 from svg_tf import presets
-from svg_tf.config import SVGConfig
 from svg_tf.families.svg import memory
+from svg_tf.families.svg.config import SVGConfig
 from svg_tf.families.svg.model import SVG
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]

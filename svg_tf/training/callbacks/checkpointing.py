@@ -1,4 +1,4 @@
-"""What lets a run survive: checkpoints, a stop at the first NaN, and a clean stop on request."""
+"""What lets a run go on: checkpoints, a stop at the first NaN, and a clean stop on request."""
 
 import contextlib
 import math
@@ -7,19 +7,20 @@ import signal
 import threading
 
 import keras
-import numpy as np
 
 from svg_tf.training import checkpoints
+from svg_tf.training.state import TrainingState, value_of
 
 
 class Preempted(Exception):
-    """Training stopped on request (SIGTERM) after it saved a checkpoint."""
+    """Training stopped on request (SIGTERM, or ctrl-C) after it saved a checkpoint."""
 
 
 class Checkpoints(keras.callbacks.Callback):
     """Saves model, optimizer and step every `every` steps and at the end of each epoch; keeps the last `keep`, and the best.
 
     Args:
+      training_state: the `TrainingState` to save; None: that of the model, made when training begins.
       directory: gets step-XXXXXXXX.npz, and best.npz: the one with the lowest validation loss at an epoch's end.
       steps_per_epoch: the last step of an epoch is saved only after its validation and its summaries.
       before: name -> callback whose `flush` is called first, so that no event of a saved step is lost, and whose `state`, where
@@ -32,11 +33,13 @@ class Checkpoints(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, directory, every: int = 600, keep: int = 3, *, steps_per_epoch: int = 0, before=None, resume=None, stop=None
-    ):
+        self, directory, every: int = 600, keep: int = 3, *, training_state=None, steps_per_epoch: int = 0, before=None,
+        resume=None, stop=None,
+    ):  # fmt: skip
         super().__init__()
         self.directory, self.every, self.keep = pathlib.Path(directory), every, keep
         self.steps_per_epoch, self.before, self.stop = steps_per_epoch, before or {}, stop or (lambda: False)
+        self._state = training_state
         best = (resume or {}).get("best")
         self._best, self._best_step = math.inf if best is None else best, (resume or {}).get("best_step", 0)
         self._saved = None
@@ -45,18 +48,19 @@ class Checkpoints(keras.callbacks.Callback):
         step = self.model.step
         if step == self._saved:
             return
-        for name, variable in checkpoints.variables_of(self.model, False).items():
-            if not np.isfinite(checkpoints.value_of(variable)).all():
-                raise FloatingPointError(
-                    f"{name} is not finite after optimizer step {step} (run seed {self.model.run_seed}); training stopped."
-                    + last_good(self.directory)
-                )
+        training_state = self._state or TrainingState(self.model)
+        lost = training_state.first_not_finite()
+        if lost:
+            raise FloatingPointError(
+                f"{lost} is not finite after training step {step} (run seed {self.model.run_seed}); training stopped."
+                + last_good(self.directory)
+            )
         state = {"best": self._best if math.isfinite(self._best) else None, "best_step": self._best_step}
         for name, callback in self.before.items():
             callback.flush()
             if hasattr(callback, "state"):
                 state[name] = callback.state()
-        checkpoints.save(self.directory, self.model, step, state, self.keep)
+        checkpoints.save(self.directory, training_state, step, state, self.keep)
         self._saved = step
 
     def on_train_batch_end(self, batch, logs=None):
@@ -93,16 +97,19 @@ class StopAtNaN(keras.callbacks.Callback):
         self.directory = checkpoint_directory
 
     def on_train_batch_end(self, batch, logs=None):
-        loss, scale = float(logs["loss"]), 1.0
+        losses = {name: float(value) for name, value in logs.items() if name == "loss" or name.endswith("/loss")}
+        wrong = {name: value for name, value in losses.items() if not math.isfinite(value)}
+        scale = 1.0
         if isinstance(self.model.optimizer, keras.optimizers.LossScaleOptimizer):
-            scale = float(checkpoints.value_of(self.model.optimizer.dynamic_scale))
-        if math.isfinite(loss) and scale >= 1.0:
+            scale = float(value_of(self.model.optimizer.dynamic_scale))
+        if not wrong and scale >= 1.0:
             return
-        what = f"The gradients overflow at a loss scale of {scale}" if math.isfinite(loss) else f"The loss became {loss}"
+        name, loss = next(reversed(wrong.items()), ("loss", 0.0))
+        what = f"The {name} became {loss}" if wrong else f"The gradients overflow at a loss scale of {scale}"
         step = self.model.step
         raise FloatingPointError(
-            f"{what} at optimizer step {step} (run seed {self.model.run_seed}, its data and noise follow from "
-            f"both); training stopped.{last_good(self.directory)} A lower learning rate or train.clip_norm may help."
+            f"{what} at training step {step} (run seed {self.model.run_seed}, its data and noise follow from "
+            f"both); training stopped.{last_good(self.directory)} A lower learning rate or optimizer.clip_norm may help."
         )
 
 
@@ -114,16 +121,23 @@ def last_good(directory) -> str:
 
 @contextlib.contextmanager
 def termination():
-    """Within it SIGTERM (pre-emption) only sets a flag; gives a function that tells whether it came.
+    """Within it SIGTERM (pre-emption) and the first SIGINT (ctrl-C) only set a flag; gives a function that tells whether one came.
 
-    Signals reach Python in its main thread alone; elsewhere the function always says no.
+    A second SIGINT interrupts at once. Signals reach Python in its main thread alone; elsewhere the function always says no.
     """
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked.is_set
         return
-    before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
+
+    def ask(number, frame):
+        if number == signal.SIGINT and asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield asked.is_set
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

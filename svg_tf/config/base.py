@@ -1,0 +1,81 @@
+"""What all configurations share: checks by their type hints, and what a model of any family says of itself."""
+
+import abc
+import dataclasses
+import functools
+import types
+import typing
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from data_pipelines.checks import one_of, require
+
+
+@functools.cache
+def hints_of(cls: type) -> dict[str, Any]:
+    """Name -> type of the fields of a configuration."""
+    hints = typing.get_type_hints(cls)
+    return {f.name: hints[f.name] for f in dataclasses.fields(cls)}
+
+
+def runtime(default: Any) -> Any:
+    """A field that says how a run runs here and not what it is: it may differ between two starts of a run."""
+    return dataclasses.field(default=default, metadata={"runtime": True})
+
+
+def is_runtime(field: dataclasses.Field) -> bool:
+    return field.metadata.get("runtime", False)
+
+
+@dataclass(frozen=True)
+class Config:
+    """A frozen dataclass whose numbers, strings and `Literal`s are checked where it is built. Raises `ValueError`."""
+
+    def __post_init__(self):
+        for name, hint in hints_of(type(self)).items():
+            object.__setattr__(self, name, checked(name, getattr(self, name), hint))
+
+
+def checked(name: str, value: Any, hint: Any) -> Any:
+    """`value` where it is of the type `hint`, an int as a float where that is wanted. Raises `ValueError`."""
+    origin = typing.get_origin(hint)
+    if origin is Literal:
+        return one_of(name, value, hint)
+    if origin in (typing.Union, types.UnionType):
+        kinds = [kind for kind in typing.get_args(hint) if kind is not type(None)]
+        return None if value is None else checked(name, value, kinds[0])
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint in (int, float, bool, str):
+        right = isinstance(value, hint) and not (hint is int and isinstance(value, bool))
+        require(right and value == value, f"{name} must be {hint.__name__}, got {value!r}.")  # NaN is no number
+    return value
+
+
+@dataclass(frozen=True)
+class ModelConfig(Config, abc.ABC):
+    """What every family's configuration has. A family adds its own fields, and `family`, the name of its folder."""
+
+    family: typing.ClassVar[str]
+    citation: typing.ClassVar[str]
+    """The paper, for model cards."""
+    image_size: int = 64
+    """Height and width of a frame in pixels."""
+    channels: int = 1
+    n_past: int = 5
+    """Context frames in training and, unless told otherwise, in generation."""
+
+    @property
+    def frame_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels)."""
+        return self.image_size, self.image_size, self.channels
+
+    @property
+    def least_context(self) -> int:
+        """Context frames without which there is no generation."""
+        return 1
+
+    @property
+    @abc.abstractmethod
+    def summary(self) -> str:
+        """The model in one line."""

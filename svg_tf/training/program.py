@@ -1,0 +1,70 @@
+"""Runs a training program (`svg_tf.families.interface.Program`): the updates of one step, inside a replica."""
+
+import tensorflow as tf
+
+from svg_tf import kernels, noise
+from svg_tf.families.interface import Due, Program
+
+
+def run_step(model, program: Program, due: Due, batch, rows) -> dict:
+    """One training step on this replica's part of the global batch: {metric: float32 [B]}.
+
+    due: what `Program.due` gives for this step. rows: int32 [B], places in the global batch. Each update sees the variables that
+    the one before it left. Noise follows from (run seed, step, number of the update, row).
+    """
+    step, total = model.clock.value, tf.shape(rows)[0] * kernels.replicas()
+    seed = noise.fold(noise.seed_pair(model.run_seed), noise.TRAIN, step)
+    reported = {}
+    for number in due.updates:
+        update = program.phases[due.phase].updates[number]
+        own = noise.BatchSeed(noise.fold(seed, number) if number else seed, rows, total)
+        optimizer, variables = model.optimizers[update.name], [v for v in update.variables() if v.trainable]
+        with tf.GradientTape() as tape:
+            values = checked_terms(update, update.loss(batch, own, "train", step))
+            # Keras optimizers add the replicas' gradients up: each is divided by the global batch.
+            loss = optimizer.scale_loss(tf.nn.compute_average_loss(values["loss"], global_batch_size=total))
+        gradients = tape.gradient(loss, variables)
+        optimizer.apply(clipped(gradients, optimizer), variables)
+        reported |= {program.metric(update, term): value for term, value in values.items()}
+    model.clock.assign_add(1)
+    return with_loss(reported)
+
+
+def evaluate_step(model, program: Program, batch, seeds) -> dict:
+    """The losses of the last phase on held-out sequences, each with the noise of its seed: {metric: float32 [B]}."""
+    reported, phase = {}, program.phases[-1]
+    step = tf.cast(model.clock.value, tf.int32)
+    for number, update in enumerate(phase.updates):
+        own = noise.stream(seeds, number) if number else seeds
+        values = checked_terms(update, update.loss(batch, own, "running", step))
+        reported |= {program.metric(update, term): value for term, value in values.items()}
+    return with_loss(reported)
+
+
+def checked_terms(update, values) -> dict:
+    """Raises `ValueError` where a loss returns other terms than its update names."""
+    if set(values) != set(update.terms):
+        raise ValueError(f"The loss of update {update.name!r} must return {sorted(update.terms)}, got {sorted(values)}.")
+    return values
+
+
+def with_loss(reported: dict) -> dict:
+    """Where several updates have names of their own, "loss" is that of the last one that took place."""
+    if "loss" in reported or not reported:
+        return reported
+    return {"loss": reported[[name for name in reported if name.endswith("/loss")][-1]], **reported}
+
+
+def clipped(gradients, optimizer):
+    """Gradients scaled down to `optimizer.clip_norm`, where it has one: by the norm of the global batch's gradient."""
+    scale = getattr(optimizer, "dynamic_scale", None)
+    limit = getattr(getattr(optimizer, "inner_optimizer", optimizer), "clip_norm", None)
+    if limit is None:
+        return gradients
+    whole = gradients
+    if kernels.replicas() > 1:
+        whole = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+    norm = tf.linalg.global_norm([g for g in whole if g is not None])
+    norm = norm / tf.convert_to_tensor(scale.value) if scale is not None else norm
+    factor = limit / tf.maximum(norm, limit)
+    return [None if g is None else g * tf.cast(factor, g.dtype) for g in gradients]
