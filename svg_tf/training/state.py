@@ -10,7 +10,8 @@ import tensorflow as tf
 
 # Where Keras keeps what its own attributes already name. They are walked last, so that a nicer path comes first.
 _TRACKED = (
-    "_layers", "_trainable_variables", "_non_trainable_variables", "_metrics", "_seed_generators", "_variables", "_losses",
+    "_layers", "_functional", "_operations", "_trainable_variables", "_non_trainable_variables", "_metrics", "_seed_generators",
+    "_variables",
 )  # fmt: skip
 _SKIPPED = frozenset(
     ("optimizer", "optimizers", "built", "_tracker", "_self_tracked_trackables", "_trackers", "_clock", "_loss_tracker",
@@ -51,10 +52,11 @@ def named_variables(layer) -> dict[str, keras.Variable]:
                 visit(item, f"{path}/{key}")
 
     def walk(owner, prefix):
-        attributes = [(name, value) for name, value in vars(owner).items() if name not in _SKIPPED]
+        names = [name for name in vars(owner) if name not in _SKIPPED and not name.startswith("_self_")]
         # Public ones first, then private ones; what Keras lists once more comes last.
-        for name, value in sorted(attributes, key=lambda item: (item[0] in _TRACKED, item[0].startswith("_"))):
-            visit(value, prefix + name.lstrip("_"))
+        for name in sorted(names, key=lambda n: (_TRACKED.index(n) + 1 if n in _TRACKED else 0, n.startswith("_"))):
+            public = name.lstrip("_")
+            visit(vars(owner)[name], prefix + (name if public in vars(owner) else public))
 
     visit(layer, "")
     metrics = {id(v) for v in _metric_variables(layer)}
@@ -138,9 +140,9 @@ class TrainingState:
     def first_not_finite(self) -> str | None:
         """The name of a model's variable that is not finite."""
         for name, variable in self.variables.items():
-            if name.startswith("model/") and variable.dtype.startswith(("float", "bfloat")):
-                if not np.isfinite(np.asarray(value_of(variable), np.float64)).all():
-                    return name
+            of_model = name.startswith("model/") and variable.dtype.startswith(("float", "bfloat"))
+            if of_model and not np.isfinite(np.asarray(value_of(variable), np.float64)).all():
+                return name
         return None
 
     def assign(self, arrays: dict[str, np.ndarray]) -> None:
