@@ -34,7 +34,7 @@ def local(path: str | os.PathLike, what: str = "path") -> pathlib.Path:
 
 @contextlib.contextmanager
 def whole(path: str | os.PathLike):
-    """Gives a temporary name beside `path`, which takes the name `path` at the end, or is removed where an error leaves the block.
+    """Gives a temporary name beside `path`. At the end it takes the name `path`; where an error leaves the block, it is removed.
 
     Missing folders are made. Readers see the old file or the new one.
     """

@@ -19,7 +19,7 @@ def shipped() -> list[str]:
 
 
 def from_preset(name: str) -> VideoPredictor:
-    """The trained model of a preset that comes with the package. Raises `ValueError` where there is none, naming those there are."""
+    """The trained model of a preset that comes with the package. Raises `ValueError` where there is none."""
     for root in _roots():
         run = _run_of(root / name)
         if run is not None:
@@ -30,7 +30,7 @@ def from_preset(name: str) -> VideoPredictor:
 
 
 def load(run_dir, unfinished: bool = False) -> VideoPredictor:
-    """The model of a run directory with its last weights. Raises `ValueError` for one that is not finished, unless `unfinished`."""
+    """The model of a run directory with its last weights. Raises `ValueError` for an unfinished run, unless `unfinished`."""
     return load_finished_run(run_dir, unfinished).model
 
 

@@ -59,7 +59,7 @@ class DataConfig(Config):
 
 @dataclass(frozen=True)
 class ScheduleConfig(Config):
-    """How a learning rate falls: constant; cosine from the rate to `final` over `steps`; linear to `final` over the last `steps`."""
+    """How a learning rate falls: not at all, as a cosine, or linearly."""
 
     kind: Literal["constant", "cosine", "linear"] = "constant"
     final: float = 0.0
@@ -84,8 +84,8 @@ class OptimizerConfig(Config):
     beta_2: float = 0.999
     epsilon: float = 1e-8
     epsilon_placement: Literal["pytorch", "keras"] = "pytorch"
-    """pytorch: m_hat / (sqrt(v_hat) + epsilon), as the paper and the published programs; keras: epsilon is added to sqrt(v) before
-    the correction of its bias, so that early updates of small gradients are smaller."""
+    """pytorch: m_hat / (sqrt(v_hat) + epsilon), as the paper and the published programs. keras: epsilon is added to sqrt(v)
+    before the correction of its bias: early updates of small gradients are smaller."""
     clip_norm: float | None = None
     """Global norm above which an update's gradients are scaled down; None: off (paper)."""
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)

@@ -116,9 +116,11 @@ class VideoPredictor(keras.Model, abc.ABC):
         return list(self._trackers.values())
 
     def compile(self, optimizer="adam", *, seed: int = 0, jit_compile: bool = False, recompute: bool = False, **kwargs):
-        """optimizer: a Keras optimizer, or a dict of them by the names of the program's updates; one optimizer for several updates
-        is copied. seed: all training noise derives from (seed, step, number of the update, row of the global batch). recompute:
-        training steps keep the inputs of the backbones' blocks only (see `layers.recomputation`).
+        """As `keras.Model.compile`, with the optimizers of the program's updates.
+
+        optimizer: a Keras optimizer, or a dict by the updates' names; one optimizer for several updates is copied. seed: all
+        training noise derives from (seed, step, number of the update, row of the global batch). recompute: steps keep the
+        inputs of the backbones' blocks only (see `layers.recomputation`).
 
         Other arguments as `keras.Model.compile`; the loss and the metrics are the model's own and cannot be given
         (`ValueError`).
@@ -219,7 +221,7 @@ class VideoPredictor(keras.Model, abc.ABC):
         return self.train_function
 
     def by_kind_of_step(self, make):
-        """A function that calls, for each training step, the one that `make()` made, and that was traced, for its kind of step."""
+        """Calls, for each training step, the function that `make()` made, and that was traced, for steps of its kind."""
         made = {}
 
         def run(*arguments):
@@ -260,7 +262,7 @@ class VideoPredictor(keras.Model, abc.ABC):
         super().reset_metrics()
 
     def _batch(self, data):
-        """(named tensors, int32 [B]: places in the global batch; replica r holds rows r * B ... unless the data says otherwise)."""
+        """(named tensors, places in the global batch int32 [B]): r B ... for replica r, unless the data says otherwise."""
         batch = inputs.tensors_of(data, self.tensors)
         batch["frames"] = inputs.check_batch_shape(batch["frames"], self.config.frame_shape)
         rows, count = batch.pop("row", None), tf.shape(batch["frames"])[0]

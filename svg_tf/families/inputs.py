@@ -34,7 +34,7 @@ def check_range(frames, what: str) -> None:
 
 
 def tensors_of(data, names: tuple[str, ...]) -> dict:
-    """A batch as `fit` gives it -> its named tensors. Raises `ValueError` for targets and weights, and for tensors that are missing.
+    """A batch as `fit` gives it -> its named tensors. Raises `ValueError` for targets, weights, and tensors that are missing.
 
     A model takes tensors {"frames": ...} or, where "frames" is all it wants, the tensor alone.
     """

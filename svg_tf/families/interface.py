@@ -91,7 +91,8 @@ class Program:
     def __post_init__(self):
         ends = [phase.until for phase in self.phases]
         growing = all(a is not None and (b is None or a < b) for a, b in zip(ends, ends[1:], strict=False))
-        require(bool(ends) and growing and ends[-1] is None, f"Phases must end at growing steps, the last one at None; got {ends}.")
+        in_order = bool(ends) and growing and ends[-1] is None
+        require(in_order, f"Phases must end at growing steps, the last one at None; got {ends}.")
         terms: dict[str, tuple] = {}
         for update in self.updates:
             known = terms.setdefault(update.name, update.terms)

@@ -1,4 +1,4 @@
-"""Reading .npz files that may be damaged, foreign or hostile: every array's type, shape and size are known before its data is read."""
+"""Reading .npz files that may be damaged, foreign or hostile: types, shapes and sizes are known before any data is read."""
 
 import io
 import json

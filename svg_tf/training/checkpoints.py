@@ -168,7 +168,7 @@ def _check_fit(path, state: TrainingState, found: dict, names: dict[str, str]) -
     unexpected = sorted(n for n in set(found) - taken if with_training or n.startswith("model/"))
     wrong = sorted(n for n, s in names.items() if not _fits(found[s], state.variables[n]))
     if with_training and names and not any(n.startswith("optimizer/") for n in found):
-        raise ValueError(f"Checkpoint {path} holds weights alone (svg-tf slim): it can be used, but training cannot go on from it.")
+        raise ValueError(f"Checkpoint {path} holds weights alone: it can be used, but training cannot go on from it.")
     if missing or unexpected or wrong:
         parts = (("missing", missing), ("unexpected", unexpected), ("of another shape or type", wrong))
         raise ValueError(

@@ -38,7 +38,7 @@ class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
 
 
 def share_scale(optimizers: Iterable) -> None:
-    """One loss scale for all updates of a step: an overflow in one of them halves it for all; it grows after as many finite steps."""
+    """One loss scale for all updates of a step: an overflow in one of them halves it for all."""
     first, *others = optimizers
     if not isinstance(first, LossScaleOptimizer):
         return

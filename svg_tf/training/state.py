@@ -64,8 +64,8 @@ def named_variables(layer) -> dict[str, keras.Variable]:
     lost = [v.path for key, v in wanted.items() if key not in paths]
     if lost:
         raise ValueError(
-            f"{len(lost)} variable(s) of {type(layer).__name__} have no attribute path, so that a checkpoint would lose them, the "
-            f"first: {lost[0]}. Keep their layers in attributes of the model (lists and dicts of layers are fine)."
+            f"{len(lost)} variable(s) of {type(layer).__name__} have no attribute path: a checkpoint would lose them. The first: "
+            f"{lost[0]}. Keep their layers in attributes of the model (lists and dicts of layers are fine)."
         )
     return {path: variable for path, variable in found.items() if id(variable) in wanted}
 

@@ -5,7 +5,8 @@ velocity     Fig. 5: how the digit moves, in samples and in truth
 uncertainty  Fig. 6: the learned prior's sigma against true collisions
 states       SRVP: any frame rate, swapped content, interpolation
 
-Figs. 7 and 8 are `svg_tf.evaluation.comparison`. True states come as arguments. Every function checks its arguments before it works.
+Figs. 7 and 8 are `svg_tf.evaluation.comparison`. True states come as arguments. Every function checks its arguments before it
+works.
 """
 
 from svg_tf.evaluation.figures.common import publish

@@ -121,7 +121,7 @@ def last_good(directory) -> str:
 
 @contextlib.contextmanager
 def termination():
-    """Within it SIGTERM (pre-emption) and the first SIGINT (ctrl-C) only set a flag; gives a function that tells whether one came.
+    """Within it SIGTERM (pre-emption) and the first SIGINT (ctrl-C) only set a flag; gives a function that tells of it.
 
     A second SIGINT interrupts at once. Signals reach Python in its main thread alone; elsewhere the function always says no.
     """

@@ -38,7 +38,8 @@ class IntervalMeans:
 
     def state(self) -> dict:
         """JSON-serializable; `restore` takes it."""
-        return {"now": {n: list(pair) for n, pair in self._now.items()}, "last": {n: list(pair) for n, pair in self._last.items()}}
+        parts = {"now": self._now, "last": self._last}
+        return {part: {name: list(pair) for name, pair in values.items()} for part, values in parts.items()}
 
     def restore(self, state: dict) -> None:
         self._now, self._last = ({n: tuple(pair) for n, pair in state[part].items()} for part in ("now", "last"))
