@@ -116,8 +116,8 @@ class Sizes(NamedTuple):
         return self.backbone == "vgg"
 
     def widths(self) -> tuple[list[list[int]], list[list[int]]]:
-        """Channels of the convolutions of each encoder level, finest first, and of each decoder level, coarsest first, without the
-        frame's convolution."""
+        """Channels of the convolutions of each encoder level, finest first, and of each decoder level, coarsest first, without
+        the frame's convolution."""
         if self.vgg:
             return vgg.encoder_blocks(self.image_size, self.width), vgg.decoder_blocks(self.image_size, self.width)
         levels = dcgan.level_widths(self.image_size, self.width)
