@@ -2,36 +2,40 @@
 
 import pathlib
 from dataclasses import dataclass
-from typing import Literal
 
 import tyro
 
+_NOT_OPTIONS = ("config", "data", "data_dir", "digits_dir")
 Path = tyro.conf.Positional[pathlib.Path]
 
 
 @dataclass(frozen=True)
 class Import:
-    """Make a run directory of a checkpoint of the PyTorch references of SVG (model.pth) or SRVP (model.pt and config.json)."""
+    """Make a run directory of a published PyTorch checkpoint: SVG's model.pth, or SRVP's model.pt with its config.json."""
 
     file: Path
     out: pathlib.Path
     """The run directory."""
     config: str = ""
-    """SRVP's config.json; empty = the one beside the file."""
+    """The program's config.json, where the file does not hold the options; empty = the one beside it."""
     data: str = ""
     """Data set of the run, e.g. kth; empty = as the checkpoint says."""
     data_dir: str = ""
     """Folder of prepared data sets, for the run's configuration."""
     digits_dir: str = ""
     """Folder of MNIST's four .gz files, for moving_mnist."""
-    skips: Literal["", "last_context", "second_last_context", "previous"] = ""
-    """SVG: the frame whose maps the decoder sees; empty = as the reference trained."""
+    option: tuple[str, ...] = ()
+    """NAME=VALUE: options of the family, e.g. skips=last_context for SVG; without it as the published program trained."""
 
     def run(self):
+        own = dict(entry.partition("=")[::2] for entry in self.option)
+        for name, value in own.items():
+            if not name or not value or name in _NOT_OPTIONS:
+                raise ValueError(f"--option takes NAME=VALUE, of the family's own options; got {f'{name}={value}'!r}.")
         from svg_tf.importing import runs
 
-        own = {name: getattr(self, name) for name in ("config", "data", "data_dir", "digits_dir", "skips")}
-        done = runs.import_run(self.file, self.out, **own)
+        places = {name: getattr(self, name) for name in _NOT_OPTIONS}
+        done = runs.import_run(self.file, self.out, **places, **own)
         print(f"{self.out}: {done.experiment.model.summary}, {done.experiment.data.name}, step {done.step}")
         print(f"{self.file.name}: SHA-256 {done.facts['sha256']}, {done.facts['container']} container")
 

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 import svg_tf
-from svg_tf import config, evaluation
+from svg_tf import evaluation
 from svg_tf.evaluation.metrics.perceptual import FVD, LPIPS, lpips_shapes
 
 
@@ -39,7 +39,7 @@ def networks(tmp_path_factory):
 @pytest.fixture(scope="module")
 def model():
     tf.keras.utils.set_random_seed(3)
-    return svg_tf.SVG(config.SVGConfig(image_size=32, width=4, g_dim=8, rnn_size=8, z_dim=3, n_past=2, predictor_layers=1))
+    return svg_tf.SVG(svg_tf.SVGConfig(image_size=32, width=4, g_dim=8, rnn_size=8, z_dim=3, n_past=2, predictor_layers=1))
 
 
 FRAMES = np.random.default_rng(4).random((9, 5, 32, 32, 1)).astype(np.float32)

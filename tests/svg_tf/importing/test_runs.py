@@ -277,6 +277,25 @@ def test_srvp_needs_its_configuration(tmp_path):
     assert runs.import_run(path, tmp_path / "run", data="video_folder/own").experiment.data.name == "video_folder/own"
 
 
+def test_options_of_the_family(tmp_path, capsys):
+    path = written(tmp_path / "model.pth", svg_file(svg_arrays()))
+
+    def command(option, name):
+        return cli.main(["import", str(path), "--out", str(tmp_path / name), "--data", "kth", "--option", option])
+
+    assert command("skips=last_context", "run") == 0
+    assert training.read_config(tmp_path / "run").model.skips == "last_context"
+    for option, message in (
+        ("skips=none", "skips must be one of"),
+        ("depth=3", "no option 'depth'"),
+        ("skips", "takes NAME=VALUE"),
+        ("data=bair", "of the family's own options"),
+    ):
+        assert command(option, "other") == 2
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
+
+
 def test_no_run_is_left_half_written(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError("no space left")
