@@ -4,7 +4,7 @@ from setuptools import find_packages, setup
 
 EXTRAS = {
     "demo": ["scikit-learn>=1.5"],
-    "video": ["av>=14,<19"],
+    "video": ["av>=14"],
     "beam": ["apache-beam>=2.65", "google-crc32c>=1.5"],
     "serving": ["tensorflow-serving-api>=2.19,<2.22", "requests>=2.31"],
     "plots": ["matplotlib>=3.8"],

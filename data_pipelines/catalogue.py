@@ -8,6 +8,8 @@ import re
 
 import tensorflow_datasets as tfds
 
+from data_pipelines import files
+
 _NAME = re.compile(r"(?P<name>[a-z][a-z0-9_]*)(?:/(?P<config>[A-Za-z0-9][A-Za-z0-9_.-]*))?(?::(?P<version>\d+\.\d+\.\d+))?")
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
@@ -27,9 +29,16 @@ def default_data_dir() -> str:
     return os.environ.get("TFDS_DATA_DIR") or os.path.join(os.path.expanduser("~"), "tensorflow_datasets")
 
 
+def root_dir(data_dir: str | None = None) -> pathlib.Path:
+    """`data_dir`, or `default_data_dir`. Raises `ValueError` for an address (gs://...), which would become a local folder."""
+    if data_dir:
+        return files.local(data_dir, "The folder of data sets (data_dir)")
+    return files.local(default_data_dir(), "TFDS_DATA_DIR")
+
+
 def prepared(data_dir: str | None = None) -> list[Prepared]:
     """All whole data sets below `data_dir`, sorted by name and version; half-built ones (other folder names) are not seen."""
-    root = pathlib.Path(data_dir or default_data_dir()).expanduser()
+    root = root_dir(data_dir)
     found = []
     for marker in [*root.glob("*/*/features.json"), *root.glob("*/*/*/features.json")]:
         folder = marker.parent
@@ -61,7 +70,7 @@ def find(name: str, data_dir: str | None = None) -> Prepared:
         and match["version"] in (None, entry.version)
     ]
     names = sorted({entry.name for entry in candidates})
-    where = str(pathlib.Path(data_dir or default_data_dir()).expanduser())
+    where = str(root_dir(data_dir))
     if not names:
         there = ", ".join(sorted({entry.name for entry in everything})) or "none"
         raise ValueError(

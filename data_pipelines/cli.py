@@ -42,10 +42,11 @@ class _Build(abc.ABC):
         """The TFDS builder for these options."""
 
     def _options(self):
+        from data_pipelines import catalogue
         from data_pipelines.example_gen.base import BuildOptions
 
         return {
-            "data_dir": str(pathlib.Path(self.data_dir).expanduser()) if self.data_dir else _default_data_dir(),
+            "data_dir": str(catalogue.root_dir(self.data_dir or None)),
             "options": BuildOptions(
                 source=self.source, max_bad_clips=self.max_bad_clips, max_frames=self.max_frames, max_pixels=self.max_pixels
             ),
@@ -104,7 +105,7 @@ class BuildBair(_Build):
 
 @dataclass(frozen=True, kw_only=True)
 class BuildVideoFolder(_Build):
-    """Your own videos: avi, mp4, mkv, mov, webm, gif, or folders of numbered pictures."""
+    """Your own videos: video files, GIFs and other animations, or folders of numbered pictures."""
 
     name: str = "mine"
     """What to call the data set: load it as video_folder/NAME."""
@@ -114,7 +115,7 @@ class BuildVideoFolder(_Build):
     """Frames per second, by dropping or repeating frames; 0 = each clip's own."""
     fit: Literal["crop", "squash"] = "crop"
     test_percent: float = 10.0
-    """Share of clips for the test split, chosen by a hash of their names; unused where there is a folder called train."""
+    """Share of clips for the test split, chosen by a hash of their names; unused where folders are called train, test, ..."""
     segment_frames: int = 300
     """Clips are cut into records of at most so many frames."""
 
@@ -151,7 +152,7 @@ class List:
             size = sum(file.stat().st_size for file in pathlib.Path(entry.path).iterdir() if file.is_file())
             print(f"{entry.name}:{entry.version}  {size / 1e6:.1f} MB  {entry.path}")
         if not found:
-            print(f"No data set is prepared in {self.data_dir or _default_data_dir()}.")
+            print(f"No data set is prepared in {catalogue.root_dir(self.data_dir or None)}.")
         print(f"To build: {', '.join(BUILDERS)} (svg-data build NAME --help)")
         return 0
 
@@ -255,12 +256,6 @@ class _Progress:
 
     def __exit__(self, *error):
         self._bars.stop()
-
-
-def _default_data_dir() -> str:
-    from data_pipelines import catalogue
-
-    return catalogue.default_data_dir()
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -13,6 +13,8 @@ import zlib
 
 import numpy as np
 
+from data_pipelines import files
+
 SPLITS = ("train", "validation", "test")
 SOURCES = ("mnist", "uci")
 
@@ -63,7 +65,7 @@ def read_idx_images(path, count, size) -> np.ndarray:
 
 def _mnist_file(part: str, digits_dir: str | None) -> pathlib.Path:
     if digits_dir:
-        folder = pathlib.Path(digits_dir).expanduser()
+        folder = files.local(digits_dir, "The folder of MNIST's files")
         if not folder.is_dir():
             raise ValueError(f"digits_dir must be a folder with the four MNIST idx .gz files, got {digits_dir!r}.")
         return folder / _MNIST_FILES[part]

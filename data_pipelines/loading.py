@@ -5,7 +5,7 @@ import numbers
 
 import tensorflow as tf
 
-from data_pipelines import moving_mnist
+from data_pipelines import files, moving_mnist
 
 SPLITS = ("train", "validation", "test")
 _GENERATED = "moving_mnist"
@@ -73,6 +73,8 @@ def load(
     batch_size = _integer("batch_size", batch_size, 1)
     if batch_size % count:
         raise ValueError(f"batch_size must be divisible by the shard count {count}, got {batch_size}.")
+    if data_dir:
+        files.local(data_dir, "data_dir")
     training = split == "train"
     arguments = {
         "split": split,

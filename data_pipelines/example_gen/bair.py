@@ -1,4 +1,4 @@
-"""The BAIR robot pushing data set, read from its own `softmotion30_44k` TFRecords (SVG paper §5.3).
+"""The BAIR robot pushing data set, read from its own `softmotion30_44k` TFRecords (SVG paper, section 5.3).
 
 One `tf.train.Example` per trajectory of 30 frames, 64x64 RGB as raw bytes under "{t}/image_aux1/encoded". The records are
 streamed as they are: no picture files in between. Actions are dropped, as in the paper.
@@ -6,6 +6,8 @@ streamed as they are: no picture files in between. Actions are dropped, as in th
 
 import dataclasses
 import os
+import pathlib
+import re
 from collections.abc import Iterator
 from typing import Literal
 
@@ -13,19 +15,23 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from data_pipelines import checks
 from data_pipelines.clip_storage import clip_features, encode_clip
-from data_pipelines.example_gen.base import ClipBuilder, ClipError, Plan
+from data_pipelines.clips import ClipError, kinds, sources
+from data_pipelines.example_gen.base import ClipBuilder, Plan
 
 SIZE = 64
 CHUNK_FRAMES = 3
 """A training window of 12 frames inflates 14; chunks of 3 pack as tightly as chunks of 6 here (measured)."""
+_FOLDER = "softmotion30_44k"
+_RECORDS = re.compile(r"\.tfrecords?(-\d+-of-\d+)?(\.gz)?$", re.IGNORECASE)
 _FRAME_BYTES = SIZE * SIZE * 3
 _CITATION = """@inproceedings{ebert2017self,
   title={Self-Supervised Visual Planning with Temporal Skip Connections},
   author={Ebert, Frederik and Finn, Chelsea and Lee, Alex X. and Levine, Sergey},
   booktitle={Conference on Robot Learning (CoRL)}, year={2017}
 }"""
-_LICENSE = "Published by its authors for research without a stated licence; cite the paper. It is not redistributed here."
+_LICENSE = "Published by its authors for research without a stated license; cite the paper. It is not redistributed here."
 
 
 @dataclasses.dataclass
@@ -35,13 +41,12 @@ class BairConfig(tfds.core.BuilderConfig):
     camera: Literal["image_aux1", "image_main"] = "image_aux1"
 
     def __post_init__(self):
-        if self.camera not in ("image_aux1", "image_main"):
-            raise ValueError(f"camera must be 'image_aux1' or 'image_main', got {self.camera!r}.")
+        checks.one_of("camera", self.camera, ("image_aux1", "image_main"))
 
 
 @dataclasses.dataclass(frozen=True)
 class BairJob:
-    """One TFRecord file of trajectories."""
+    """One TFRecord file of trajectories, compressed where its name ends in .gz."""
 
     path: str
     source: str
@@ -70,10 +75,11 @@ def _trajectory(serialized: bytes, camera: str, where: str, max_frames: int) -> 
 
 def read_bair_file(job: BairJob) -> Iterator[tuple[str, dict]]:
     """Streams the trajectories of one file. Raises `ClipError` where the file is damaged; what came before has been yielded."""
-    records = iter(tf.data.TFRecordDataset(job.path).prefetch(1))
+    compression = "GZIP" if job.path.lower().endswith(".gz") else ""
+    records = iter(tf.data.TFRecordDataset(os.fsencode(job.path), compression).prefetch(1))
     number = 0
     while True:
-        where = f"{job.path}, record {number}"
+        where = f"{kinds.shown(job.path)}, record {number}"
         try:
             serialized = next(records).numpy()
         except StopIteration:
@@ -88,7 +94,7 @@ def read_bair_file(job: BairJob) -> Iterator[tuple[str, dict]]:
         yield key, encode_clip(frames, clip_id=key, source=job.source, group=job.source, chunk_frames=CHUNK_FRAMES)
         number += 1
     if not number:
-        raise ClipError(f"{job.path}: holds no record; fetch the file again or remove it.")
+        raise ClipError(f"{kinds.shown(job.path)}: holds no record; fetch the file again or remove it.")
 
 
 class Bair(ClipBuilder):
@@ -112,18 +118,33 @@ class Bair(ClipBuilder):
         )
 
     def plan(self) -> Plan:
-        source = self.source_dir()
-        root = source / "softmotion30_44k" if (source / "softmotion30_44k").is_dir() else source
-        jobs: dict[str, list[BairJob]] = {}
-        for split in ("train", "test"):
-            files = sorted((root / split).glob("*.tfrecord*")) if (root / split).is_dir() else []
-            jobs[split] = [
-                BairJob(os.fspath(path.resolve()), f"{split}/{path.name}", self.builder_config.camera, self.options.max_frames)
-                for path in files
-                if path.is_file()
-            ]
+        source, left_out = self.source_dir(), sources.LeftOut()
+        root = source / _FOLDER if (source / _FOLDER).is_dir() else source
+        jobs: dict[str, list[BairJob]] = {"train": [], "test": []}
+        elsewhere: list[pathlib.Path] = []
+        for folder in sources.folders(root, left_out):
+            for path in folder.files:
+                split, name = path.parent.name, kinds.shown(path.relative_to(root))
+                if not _RECORDS.search(path.name):
+                    left_out.add(sources.of_kind(path), name)
+                elif path.parent.parent == root and split in jobs:
+                    options = (self.builder_config.camera, self.options.max_frames)
+                    jobs[split].append(BairJob(str(path.resolve()), f"{split}/{kinds.shown(path.name)}", *options))
+                else:
+                    elsewhere.append(path)
+                    left_out.add("records outside of train and test", name)
         if not any(jobs.values()):
-            raise ValueError(
-                f"{source} holds no BAIR records; expected softmotion30_44k/train/traj_*.tfrecords and .../test/... below it."
-            )
-        return Plan(jobs, [f"{sum(map(len, jobs.values()))} files of trajectories found"])
+            raise ValueError(_nothing(source, root, elsewhere, left_out))
+        notes = [f"{sum(map(len, jobs.values()))} files of trajectories found", left_out.line()]
+        return Plan(jobs, [note for note in notes if note])
+
+
+def _nothing(source: pathlib.Path, root: pathlib.Path, elsewhere: list[pathlib.Path], left_out: sources.LeftOut) -> str:
+    """What was found in the place of records, and what is wanted."""
+    text = f"{kinds.shown(source)} holds no BAIR records; expected {_FOLDER}/train/traj_*.tfrecords and .../test/... below it"
+    if elsewhere and root.name in ("train", "test"):
+        return f"{text}. {kinds.shown(root)} seems to be one of its splits: give the folder above it."
+    if elsewhere:
+        example = kinds.shown(elsewhere[0])
+        return f"{text}; found {len(elsewhere)} files of records elsewhere (e.g. {example}). Put them into train and test."
+    return f"{text}{'; ' + left_out.line('found') if left_out.line() else ''}."

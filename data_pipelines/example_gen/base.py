@@ -9,7 +9,6 @@ import abc
 import contextlib
 import dataclasses
 import errno
-import fcntl
 import json
 import os
 import pathlib
@@ -21,13 +20,10 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from data_pipelines import record_index
+from data_pipelines import checks, files, record_index
+from data_pipelines.clips.errors import ClipError
 
 Example = dict[str, Any]
-
-
-class ClipError(ValueError):
-    """A clip of the source cannot be used. The message names the file and says what to do."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,8 +41,7 @@ class BuildOptions:
 
     def __post_init__(self):
         for name, least in (("max_bad_clips", 0), ("max_frames", 1), ("max_pixels", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}.")
+            checks.integer(name, getattr(self, name), least)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,13 +57,13 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First version: uint8 frames in zlib chunks of a few frames, pixel by pixel over time."}
-    NEEDS_SOURCE = True
 
     def __init__(self, *, options: BuildOptions | None = None, config: Any = None, **kwargs):
         self.options = options or BuildOptions()
         self.on_progress: Callable[[str, int, int], None] = lambda split, done, total: None
         self.notes: list[str] = []
         self._runner: str | None = None
+        self._plan: Plan | None = None
         self._max_bad_clips = self.options.max_bad_clips
         listed = {known.name: known for known in self.BUILDER_CONFIGS}
         if isinstance(config, tfds.core.BuilderConfig) and config.name in listed:
@@ -77,6 +72,8 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                     f"The configuration {config.name!r} has other values ({listed[config.name]}): choose another name."
                 )
             config = config.name  # TFDS takes a listed configuration by name only
+        if kwargs.get("data_dir"):
+            kwargs["data_dir"] = os.fspath(files.local(kwargs["data_dir"], "--data-dir"))
         super().__init__(config=config, **kwargs)
 
     @abc.abstractmethod
@@ -94,16 +91,22 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         """The source folder. Raises `ValueError` where it is no folder."""
         if not self.options.source:
             raise ValueError(f"Building {self.name} needs the folder of the original files (--source).")
-        path = pathlib.Path(self.options.source).expanduser()
+        path = files.local(self.options.source, "--source")
         if not path.is_dir():
             raise ValueError(
                 f"--source must be a folder, got {str(path)!r}, which {'is a file' if path.exists() else 'is not there'}."
             )
         return path
 
+    def planned(self) -> Plan:
+        """`plan`, made once."""
+        if self._plan is None:
+            self._plan = self.plan()
+        return self._plan
+
     def _split_generators(self, dl_manager):
         del dl_manager
-        plan = self.plan()
+        plan = self.planned()
         self.notes = list(plan.notes)
         splits = {split: jobs for split, jobs in plan.jobs.items() if jobs}
         self.notes += [
@@ -133,7 +136,7 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             raise ClipError(f"Split {split!r} has no usable clip; all {len(jobs)} are bad, the first: {skipped[0]}")
         self.on_progress(split, len(jobs), len(jobs))
         if skipped:
-            _write_json(pathlib.Path(self.data_dir) / f"skipped-{split}.json", skipped)
+            files.write_json(pathlib.Path(self.data_dir) / f"skipped-{split}.json", skipped)
             self.notes += [f"skipped in {split!r}: {line}" for line in skipped]
 
     def _check_skipped(self, split: str, skipped: list[str]) -> None:
@@ -152,7 +155,7 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                 continue
             split = part.name.removeprefix("skipped-").split(".part")[0]
             self._check_skipped(split, skipped)
-            _write_json(part.with_name(f"skipped-{split}.json"), skipped)
+            files.write_json(part.with_name(f"skipped-{split}.json"), skipped)
             self.notes += [f"skipped in {split!r}: {line}" for line in skipped]
 
     def _download_and_prepare(self, dl_manager, download_config):
@@ -191,7 +194,7 @@ def build(
     target = pathlib.Path(builder.data_dir)
     if target.exists() and not overwrite:
         raise ValueError(f"{target} is already built. Use another --data-dir, or build it anew with --overwrite.")
-    builder.plan()  # a bad source is told before anything is written
+    builder.planned()  # a bad source is told before anything is written
     config = tfds.download.DownloadConfig(
         try_download_gcs=False,
         download_mode=tfds.GenerateMode.REUSE_CACHE_IF_EXISTS if overwrite else tfds.GenerateMode.REUSE_DATASET_IF_EXISTS,
@@ -201,7 +204,7 @@ def build(
     elif beam_options:
         raise ValueError(f"Beam options {beam_options} need a Beam runner (--runner).")
     _check_writable(target.parent)
-    with _locked(target.parent / f".{target.name}.lock"):
+    with files.locked(target.parent, "is building into", f".{target.name}.lock"):
         for stale in target.parent.glob(f"{target.name}.incomplete*"):
             shutil.rmtree(stale)
         for stale in target.parent.glob(f"incomplete.*_{target.name}"):
@@ -264,23 +267,3 @@ def _check_writable(directory: pathlib.Path) -> None:
             pass
     except OSError as error:
         raise OSError(error.errno, f"Cannot write into {directory}: {error.strerror}. Choose another --data-dir") from error
-
-
-@contextlib.contextmanager
-def _locked(path: pathlib.Path):
-    """One build of a data set at a time; the lock goes with the process, so a killed build leaves none behind."""
-    with open(path, "w", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ValueError(f"Another process is building into {path.parent} now. Wait for it, or stop it.") from error
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
-
-
-def _write_json(path: pathlib.Path, value: Any) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(path)

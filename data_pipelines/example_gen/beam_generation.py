@@ -7,7 +7,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from data_pipelines.example_gen.base import ClipError
+from data_pipelines.clips.errors import ClipError
 
 
 def _run_job(job: Any, read_job: Callable) -> Iterator[tuple[str, Any]]:

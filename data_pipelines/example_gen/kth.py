@@ -1,7 +1,7 @@
-"""The KTH actions data set: 25 persons, 6 actions, 4 scenarios; 599 clips of 160x120 at 25 fps (METHOD: SVG paper §5.2).
+"""The KTH actions data set: 25 persons, 6 actions, 4 scenarios; 599 clips of 160x120 at 25 fps (SVG paper, section 5.2).
 
 Source: the folder of `.avi` files (sub-folders are searched too) and `00sequences.txt`. Frames are squashed to a square and
-made grey; persons 1 to 20 are the training split, 21 to 25 the test split, as in the paper.
+made gray; persons 1 to 20 are the training split, 21 to 25 the test split, as in the paper.
 """
 
 import dataclasses
@@ -13,9 +13,10 @@ from typing import Literal
 import numpy as np
 import tensorflow_datasets as tfds
 
+from data_pipelines import checks
 from data_pipelines.clip_storage import clip_features, encode_clip
-from data_pipelines.example_gen.base import ClipBuilder, ClipError, Plan
-from data_pipelines.example_gen.video_decoding import read_video, require_av
+from data_pipelines.clips import ClipError, Wanted, kinds, read_clip, require_av, sources
+from data_pipelines.example_gen.base import ClipBuilder, Plan
 
 ACTIONS = ("boxing", "handclapping", "handwaving", "jogging", "running", "walking")
 TRAIN_PERSONS = range(1, 21)
@@ -45,10 +46,8 @@ class KthConfig(tfds.core.BuilderConfig):
     ranges: Literal["sequences", "all"] = "sequences"
 
     def __post_init__(self):
-        if not 8 <= self.size <= 512:
-            raise ValueError(f"size must be between 8 and 512 pixels, got {self.size}.")
-        if self.ranges not in ("sequences", "all"):
-            raise ValueError(f"ranges must be 'sequences' or 'all', got {self.ranges!r}.")
+        checks.integer("size", self.size, 8, 512)
+        checks.one_of("ranges", self.ranges, ("sequences", "all"))
 
     @classmethod
     def of(cls, size: int = 64, ranges: str = "sequences") -> "KthConfig":
@@ -117,18 +116,18 @@ class KthJob:
 
 def read_kth_clip(job: KthJob) -> Iterator[tuple[str, dict]]:
     """Decodes one clip and yields an example for each range. Raises `ClipError` before the first example, or not at all."""
-    size = (job.size, job.size)
-    limits = {"max_frames": min(job.max_frames, MAX_CLIP_BYTES // job.size**2), "max_pixels": job.max_pixels}
-    frames = np.stack(list(read_video(job.path, size, 1, fit="squash", fps=None, **limits)))
+    max_frames = min(job.max_frames, MAX_CLIP_BYTES // job.size**2)
+    wanted = Wanted(job.size, job.size, 1, fit="squash", max_frames=max_frames, max_pixels=job.max_pixels)
+    frames = np.stack(list(read_clip(job.path, wanted)))
     ranges = ((1, len(frames)),) if job.ranges is None else job.ranges
     for first, last in ranges:
         if last > len(frames):
             raise ClipError(
-                f"{job.path}: {SEQUENCES_FILE} asks for frames {first}-{last}, the clip has {len(frames)}. "
+                f"{kinds.shown(job.path)}: {SEQUENCES_FILE} asks for frames {first}-{last}, the clip has {len(frames)}. "
                 "Copy the clip again (it may be cut short), or correct the range."
             )
         if last == first:
-            raise ClipError(f"{job.path}: frames {first}-{last} are a single frame; a clip needs at least two.")
+            raise ClipError(f"{kinds.shown(job.path)}: frames {first}-{last} are a single frame; a clip needs at least two.")
     for first, last in ranges:
         key = f"{job.clip}/{first}-{last}"
         example = encode_clip(
@@ -154,7 +153,7 @@ class Kth(ClipBuilder):
         return tfds.core.DatasetInfo(
             builder=self,
             features=clip_features(size, size, 1, extra),
-            description="KTH human actions, grey, for video prediction: persons 1-20 train, 21-25 test.",
+            description="KTH human actions, gray, for video prediction: persons 1-20 train, 21-25 test.",
             homepage="https://www.csc.kth.se/cvap/actions/",
             citation=_CITATION,
             license=_LICENSE,
@@ -162,23 +161,12 @@ class Kth(ClipBuilder):
 
     def plan(self) -> Plan:
         require_av()
-        source, config = self.source_dir(), self.builder_config
-        clips: dict[str, pathlib.Path] = {}
-        for path in sorted(source.rglob("*.[aA][vV][iI]")):
-            match = _AVI.fullmatch(path.name)
-            clip = match and match[1].lower()
-            if not match or match[3].lower() not in ACTIONS or not 1 <= int(match[2]) <= 25:
-                raise ValueError(f"{path}: not a KTH clip; expected names such as person01_boxing_d1_uncomp.avi.")
-            if clip in clips:
-                raise ValueError(f"{path}: the same clip is also there as {clips[clip]}; keep one of them.")
-            clips[clip] = path
-        if not clips:
-            raise ValueError(f"{source} holds no .avi file; expected the KTH clips, e.g. person01_boxing_d1_uncomp.avi.")
+        source, config, left_out = self.source_dir(), self.builder_config, sources.LeftOut()
+        clips, lists = _found(source, left_out)
         sequences = None
         notes = [f"{len(clips)} clips found"]
         if config.ranges == "sequences":
-            found = sorted(source.rglob(SEQUENCES_FILE))
-            sequences = read_sequences(found[0] if found else source / SEQUENCES_FILE)
+            sequences = read_sequences(lists[0] if lists else source / SEQUENCES_FILE)
             missing = [clip for clip, ranges in sequences.items() if not ranges]
             absent = [clip for clip, ranges in sequences.items() if ranges and clip not in clips]
             unlisted = sorted(set(clips) - set(sequences))
@@ -186,27 +174,42 @@ class Kth(ClipBuilder):
                 f"{len(clips)} clips found; listed in {SEQUENCES_FILE} but not in the folder: {len(absent)}; "
                 f"marked *missing*: {len(missing)}; found but not listed (left out): {len(unlisted)}"
             ]
+        notes += [line for line in [left_out.line()] if line]
         jobs: dict[str, list[KthJob]] = {"train": [], "test": []}
         for clip, path in sorted(clips.items()):
             ranges = None if sequences is None else tuple(sequences.get(clip, ()))
             if ranges == ():
                 continue
             _, person, action, scenario = _CLIP.fullmatch(clip).groups()
-            job = KthJob(
-                os_path(path),
-                clip,
-                int(person),
-                action,
-                scenario,
-                ranges,
-                config.size,
-                self.options.max_frames,
-                self.options.max_pixels,
-            )
+            # An absolute path, so that Beam workers find it wherever they run on this file system.
+            options = (config.size, self.options.max_frames, self.options.max_pixels)
+            job = KthJob(str(path.resolve()), clip, int(person), action, scenario, ranges, *options)
             jobs["train" if int(person) in TRAIN_PERSONS else "test"].append(job)
         return Plan(jobs, notes)
 
 
-def os_path(path: pathlib.Path) -> str:
-    """An absolute path as text, so that Beam workers find it wherever they run on this file system."""
-    return str(path.resolve())
+def _found(source: pathlib.Path, left_out: sources.LeftOut) -> tuple[dict[str, pathlib.Path], list[pathlib.Path]]:
+    """The clips below the source by name, and the lists of ranges. Raises `ValueError` where there is no clip, or one twice."""
+    clips: dict[str, pathlib.Path] = {}
+    lists: list[pathlib.Path] = []
+    for path in (path for folder in sources.folders(source, left_out) for path in folder.files):
+        if path.name == SEQUENCES_FILE:
+            lists.append(path)
+            continue
+        if kinds.suffix(path.name) != ".avi":
+            left_out.add(sources.of_kind(path), kinds.shown(path.relative_to(source)))
+            continue
+        match = _AVI.fullmatch(path.name)
+        if not match or match[3].lower() not in ACTIONS or not 1 <= int(match[2]) <= 25:
+            raise ValueError(f"{kinds.shown(path)}: not a KTH clip; expected names such as person01_boxing_d1_uncomp.avi.")
+        clip = match[1].lower()
+        if clip in clips:
+            raise ValueError(f"{kinds.shown(path)}: the same clip is also there as {kinds.shown(clips[clip])}; keep one of them.")
+        clips[clip] = path
+    if not clips:
+        raise ValueError(
+            f"{kinds.shown(source)} holds no .avi file; expected the KTH clips as they are published, e.g. "
+            f"person01_boxing_d1_uncomp.avi, and {SEQUENCES_FILE}. Fetch them, or build another form of the data set with "
+            f"svg-data build video_folder{'; ' + left_out.line('found') if left_out.line() else ''}."
+        )
+    return clips, lists

@@ -116,7 +116,6 @@ class MovingMnist(ClipBuilder):
 
     name = "moving_mnist"
     RELEASE_NOTES = {"1.0.0": "Philox 4x32-10 with seed 42; the digit permutation of srvp from NumPy's Philox with seed 42."}
-    NEEDS_SOURCE = False
     BUILDER_CONFIGS = [
         MovingMnistConfig(
             name="srvp",

@@ -9,53 +9,15 @@ import tensorflow_datasets as tfds
 
 from data_pipelines import clip_storage
 from data_pipelines.example_gen import base
+from tests.data_pipelines import media
 
 RAW = 64 * 64 * 3
 
 
-def moving(seed: int, frames: int, height: int = 24, width: int = 32, channels: int = 3) -> np.ndarray:
-    """uint8 [frames, height, width, channels]: a smooth picture that drifts, another one for each seed."""
-    rng = np.random.default_rng(seed)
-    coarse = rng.integers(0, 256, (4, 4, channels))
-    picture = np.kron(coarse, np.ones((height // 4, width // 4, 1))).astype(np.uint8)
-    return np.stack([np.roll(picture, t, axis=1) for t in range(frames)])
-
-
-def write_video(path: pathlib.Path, frames: np.ndarray, codec: str = "mjpeg", pixels: str = "yuvj420p", fps: int = 25) -> None:
-    """Writes a video file. codec "ffv1" with pixels "gray" is lossless."""
-    write_videos(path, [frames], codec, pixels, fps)
-
-
-def write_videos(path: pathlib.Path, parts: list[np.ndarray], codec="mjpeg", pixels="yuvj420p", fps=25) -> None:
-    """Parts one after the other in one stream; their sizes may differ."""
-    import av
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=fps)
-        stream.height, stream.width, stream.pix_fmt = *parts[0].shape[1:3], pixels
-        time = 0
-        for part in parts:
-            encoder = stream
-            if part is not parts[0]:
-                encoder = av.CodecContext.create(codec, "w")
-                encoder.height, encoder.width, encoder.pix_fmt = *part.shape[1:3], pixels
-                encoder.time_base = stream.codec_context.time_base
-            kind = "gray" if part.shape[-1] == 1 else "rgb24"
-            pictures = [av.VideoFrame.from_ndarray(f[..., 0] if kind == "gray" else f, format=kind) for f in part]
-            for picture in [*pictures, None]:
-                if picture is not None:
-                    picture.pts = time
-                    time += 1
-                for packet in encoder.encode(picture):
-                    packet.stream = stream
-                    container.mux(packet)
-
-
 def write_kth(folder: pathlib.Path, clips: dict[str, np.ndarray], sequences: str | None = None) -> pathlib.Path:
-    """A KTH source: lossless grey clips by name ("person01_boxing_d1"), and `sequences` (default: one range per clip)."""
+    """A KTH source: lossless gray clips by name ("person01_boxing_d1"), and `sequences` (default: one range per clip)."""
     for name, frames in clips.items():
-        write_video(folder / f"{name}_uncomp.avi", frames, "ffv1", "gray")
+        media.write_video(folder / f"{name}_uncomp.avi", frames, "ffv1", "gray")
     if sequences is None:
         sequences = "".join(f"{name}\t\tframes\t1-{len(frames)}\r\n" for name, frames in clips.items())
     (folder / "00sequences.txt").write_bytes(sequences.encode())

@@ -1,5 +1,6 @@
 """ExampleGen for BAIR: pixels bit by bit, damaged records."""
 
+import gzip
 import os
 
 import clip_files
@@ -95,6 +96,40 @@ def test_records_of_another_kind(source, tmp_path, content, message):
             writer.write(item)
     with pytest.raises(base.ClipError, match=f"(?s)traj_0_to_2.tfrecords.*{message}"):
         base.build(builder(source, tmp_path / "out", max_frames=8))
+    clip_files.nothing_built(tmp_path / "out")
+
+
+def test_compressed_records_and_odd_names_are_read(source, tmp_path):
+    path = first_file(source)
+    path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes()))
+    path.unlink()
+    (path.parent / "._traj_0_to_2.tfrecords").write_bytes(b"Mac OS X")
+    odd = path.with_name(os.fsdecode(b"traj\xff.tfrecords"))
+    clip_files.write_bair(path.with_name("odd.tfrecords"), range(7, 8)).rename(odd)
+    build = builder(source, tmp_path / "out")
+    by_id = {e["clip_id"].decode(): e for e in clip_files.parsed(base.build(build))["train"]}
+    np.testing.assert_array_equal(decode_clip(by_id["train/traj_0_to_2.tfrecords.gz/2"]), clip_files.bair_frames(2))
+    np.testing.assert_array_equal(decode_clip(by_id["train/traj\\xff.tfrecords/0"]), clip_files.bair_frames(7))
+    assert build.notes[1] == "left out: 1 files of a file manager (e.g. train/._traj_0_to_2.tfrecords)"
+    cut = path.with_name(path.name + ".gz")
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+    with pytest.raises(base.ClipError, match="traj_0_to_2.tfrecords.gz, record .: damaged"):
+        base.build(builder(source, tmp_path / "again"))
+
+
+def test_records_in_another_place_are_named(source, tmp_path):
+    root = source / "softmotion30_44k"
+    with pytest.raises(ValueError, match="seems to be one of its splits: give the folder above"):
+        base.build(builder(root / "train", tmp_path / "out"))
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    first_file(source).rename(flat / "traj_0_to_2.tfrecords")
+    with pytest.raises(ValueError, match=r"found 1 files of records elsewhere \(e.g. .*traj_0_to_2.tfrecords\)"):
+        base.build(builder(flat, tmp_path / "out"))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "bair.tar").write_bytes(b"x")
+    with pytest.raises(ValueError, match=r"holds no BAIR records; .*found: 1 of the kind .tar \(e.g. bair.tar\)"):
+        base.build(builder(tmp_path / "other", tmp_path / "out"))
     clip_files.nothing_built(tmp_path / "out")
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from data_pipelines import catalogue, record_index
 from data_pipelines.example_gen import base, kth
+from tests.data_pipelines import media
 
 pytest.importorskip("apache_beam")
 WORKERS = ["--direct_num_workers=2", "--direct_running_mode=multi_processing"]
@@ -24,7 +25,7 @@ def shards(path):
 
 def test_two_worker_processes_give_the_same_records(tmp_path):
     names = [f"person{p:02d}_boxing_d1" for p in (1, 2, 3, 4, 5, 21)]
-    source = clip_files.write_kth(tmp_path / "kth", {n: clip_files.moving(i, 9, 8, 8, 1) for i, n in enumerate(names)})
+    source = clip_files.write_kth(tmp_path / "kth", {n: media.moving(i, 9, 8, 8, 1) for i, n in enumerate(names)})
     (source / f"{names[1]}_uncomp.avi").write_text("not a film")
     local = base.build(builder(source, tmp_path / "local", max_bad_clips=1))
     build = builder(source, tmp_path / "beam", max_bad_clips=1)

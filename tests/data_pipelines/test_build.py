@@ -1,7 +1,6 @@
 """A build is whole or absent: full disks, folders that cannot be written, kills, two builds at once."""
 
 import errno
-import fcntl
 import os
 import pathlib
 import signal
@@ -14,8 +13,13 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 import data_pipelines
-from data_pipelines import catalogue, record_index
+from data_pipelines import catalogue, cli, files, record_index
 from data_pipelines.example_gen import base
+
+
+def visible(folder):
+    """Names in a folder but the lock's, which stays and is empty."""
+    return sorted(path.name for path in folder.iterdir() if path.name != ".1.0.0.lock")
 
 
 def test_plain_tfds_opens_it(tmp_path):
@@ -108,7 +112,7 @@ def test_killed_half_way_and_built_again(tmp_path):
         data_pipelines.load("numbered", seq_len=2, batch_size=1, data_dir=str(tmp_path))
     path = clip_files.build_numbered(tmp_path, {"train": [5] * 8})
     assert len(clip_files.parsed(path)["train"]) == 8
-    assert sorted(p.name for p in (tmp_path / "numbered").iterdir()) == ["1.0.0"]
+    assert visible(tmp_path / "numbered") == ["1.0.0"]
     clip_files.same_records(path, clip_files.build_numbered(tmp_path / "again", {"train": [5] * 8}))
 
 
@@ -142,20 +146,54 @@ def test_a_killed_overwriting_build_leaves_the_old_one_to_the_next(tmp_path, mon
     assert len(clip_files.parsed(str(path))["train"]) == 2
     clip_files.build_numbered(tmp_path, {"train": [9]}, overwrite=True)
     assert len(clip_files.parsed(str(path))["train"]) == 1
-    assert sorted(p.name for p in path.parent.iterdir()) == ["1.0.0"]
+    assert visible(path.parent) == ["1.0.0"] and not list(path.parent.glob("*replaced"))
 
 
 def test_one_build_at_a_time(tmp_path):
-    (tmp_path / "numbered").mkdir()
-    with open(tmp_path / "numbered" / ".1.0.0.lock", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(ValueError, match="Another process is building"):
-            clip_files.build_numbered(tmp_path, {"train": [5]})
+    message = f"Another process is building into .*numbered now: process {os.getpid()} on "
+    with files.locked(tmp_path / "numbered", "is building into", ".1.0.0.lock"), pytest.raises(ValueError, match=message):
+        clip_files.build_numbered(tmp_path, {"train": [5]})
     clip_files.build_numbered(tmp_path, {"train": [5]})
+
+
+def test_the_source_is_looked_through_once(tmp_path, monkeypatch):
+    calls = []
+    plan = clip_files.Numbered.plan
+    monkeypatch.setattr(clip_files.Numbered, "plan", lambda self: calls.append(1) or plan(self))
+    clip_files.build_numbered(tmp_path, {"train": [5]})
+    assert calls == [1]
+
+
+@pytest.mark.parametrize("address", ["gs://bucket/data", "gs:/bucket", "s3://bucket", "https://host/x", "hdfs://name/x"])
+def test_addresses_are_no_folders(tmp_path, monkeypatch, capsys, address):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "source").mkdir()
+    monkeypatch.setenv("TFDS_DATA_DIR", address)
+    calls = [
+        lambda: clip_files.build_numbered(address, {"train": [5]}),
+        lambda: data_pipelines.load("kth", seq_len=2, batch_size=1, data_dir=address),
+        lambda: data_pipelines.load("moving_mnist", seq_len=2, batch_size=1, data_dir=address),
+        lambda: data_pipelines.load("kth", seq_len=2, batch_size=1),
+        lambda: catalogue.prepared(address),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match=f"{address.split(':')[0]}:// is not supported"):
+            call()
+    for arguments in (
+        ["build", "video_folder", "--source", address, "--data-dir", "out"],
+        ["build", "kth", "--source", "source", "--data-dir", address],
+        ["build", "bair", "--source", "source"],
+        ["list"],
+        ["describe", "kth", "--data-dir", address],
+    ):
+        assert cli.main(arguments) == 2
+        message = capsys.readouterr().err.lstrip()  # the progress bar's last line
+        assert message.startswith("svg-data: ") and message.count("\n") == 1 and "is not supported" in message
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
 def test_beam_options_need_a_runner(tmp_path):
     with pytest.raises(ValueError, match="need a Beam runner"):
         clip_files.build_numbered(tmp_path, {"train": [5]}, beam_options=["--direct_num_workers=2"])
-    with pytest.raises(ValueError, match="max_bad_clips must be at least 0"):
+    with pytest.raises(ValueError, match="max_bad_clips must be an integer of at least 0"):
         base.BuildOptions(max_bad_clips=-1)

@@ -1,20 +1,19 @@
 """`svg-data` from end to end on small sources."""
 
-import pathlib
-
 import clip_files
 import numpy as np
 import pytest
 from PIL import Image
 
-from data_pipelines import cli
+from data_pipelines import catalogue, cli
+from tests.data_pipelines import media
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     root = tmp_path_factory.mktemp("cli")
     names = ("person01_boxing_d1", "person02_walking_d2", "person21_boxing_d1")
-    clips = {name: clip_files.moving(i, 30, 48, 64, 1) for i, name in enumerate(names)}
+    clips = {name: media.moving(i, 30, 48, 64, 1) for i, name in enumerate(names)}
     clip_files.write_kth(root / "kth", clips)
     assert cli.main(["build", "kth", "--source", str(root / "kth"), "--data-dir", str(root / "data")]) == 0
     return root
@@ -66,9 +65,9 @@ def test_stats_schema_validate(made, capsys):
 
 
 def test_leakage_exits_with_one(tmp_path, capsys):
-    film = clip_files.moving(0, 6, 16, 16)
+    film = media.moving(0, 6, 16, 16)
     for split in ("train", "test"):
-        clip_files.write_video(tmp_path / "videos" / split / "same.avi", film)
+        media.write_video(tmp_path / "videos" / split / "same.avi", film)
     arguments = (
         "video_folder",
         "--source",
@@ -87,7 +86,7 @@ def test_leakage_exits_with_one(tmp_path, capsys):
 
 def test_bad_clips_are_listed(tmp_path, capsys):
     for name in "abc":
-        clip_files.write_video(tmp_path / "videos" / f"{name}.avi", clip_files.moving(ord(name), 6, 16, 16))
+        media.write_video(tmp_path / "videos" / f"{name}.avi", media.moving(ord(name), 6, 16, 16))
     (tmp_path / "videos" / "d.avi").write_text("text")
     arguments = ["build", "video_folder", "--source", tmp_path / "videos", "--data-dir", tmp_path / "data", "--test-percent", 0]
     code, out, err = run(capsys, *arguments)
@@ -129,6 +128,6 @@ def test_help_of_every_command(capsys):
 
 def test_default_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
-    assert cli._default_data_dir() == str(tmp_path)
+    assert catalogue.root_dir() == tmp_path
     monkeypatch.delenv("TFDS_DATA_DIR")
-    assert pathlib.Path(cli._default_data_dir()).name == "tensorflow_datasets"
+    assert catalogue.root_dir().name == "tensorflow_datasets"

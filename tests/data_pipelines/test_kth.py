@@ -10,6 +10,7 @@ import pytest
 
 from data_pipelines.clip_storage import decode_clip
 from data_pipelines.example_gen import base, kth
+from tests.data_pipelines import media
 
 TRAIN, TEST = "person01_boxing_d1", "person21_walking_d2"
 
@@ -20,7 +21,7 @@ def builder(source, out, *, size=24, ranges="sequences", **options):
 
 
 def gray(seed, frames):
-    return clip_files.moving(seed, frames, 24, 24, 1)
+    return media.moving(seed, frames, 24, 24, 1)
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ def test_a_rebuilt_data_set_has_equal_records(source, tmp_path):
 
 def test_names_of_configurations():
     assert [c.name for c in kth.Kth.BUILDER_CONFIGS] == ["64", "64_all", "128", "128_all"]
-    for arguments, message in (({"size": 4}, "between 8 and 512"), ({"ranges": "some"}, "ranges must be")):
+    for arguments, message in (({"size": 4}, "an integer in .8, 512"), ({"ranges": "some"}, "ranges must be one of")):
         with pytest.raises(ValueError, match=message):
             kth.KthConfig.of(**arguments)
     with pytest.raises(ValueError, match="has other values"):
@@ -116,15 +117,15 @@ def emptied(path):
     [
         (as_text, "not a video that can be decoded"),
         (emptied, "the file is empty"),
-        (lambda path: clip_files.write_video(path, gray(0, 7), "ffv1", "gray"), "asks for frames 4-9, the clip has 7"),
+        (lambda path: media.write_video(path, gray(0, 7), "ffv1", "gray"), "asks for frames 4-9, the clip has 7"),
         (
-            lambda path: clip_files.write_videos(path, [clip_files.moving(0, 9), clip_files.moving(1, 9, 48, 64)]),
+            lambda path: media.write_videos(path, [media.moving(0, 9), media.moving(1, 9, 48, 64)]),
             "frame 9 has 64x48 pixels, the first one 32x24; expected one size",
         ),
     ],
 )
 def test_a_bad_clip_is_named_and_may_be_left_out(source, tmp_path, damage, message):
-    clip_files.write_video(source / "person02_running_d4_uncomp.avi", gray(3, 30), "ffv1", "gray")
+    media.write_video(source / "person02_running_d4_uncomp.avi", gray(3, 30), "ffv1", "gray")
     damage(source / f"{TRAIN}_uncomp.avi")
     with pytest.raises(base.ClipError, match=f"(?s){TRAIN}_uncomp.avi.*{message}.*--max-bad-clips"):
         base.build(builder(source, tmp_path / "out"))
@@ -152,7 +153,7 @@ def test_single_frames_and_limits(source, tmp_path):
         (source / "00sequences.txt").write_text(text)
         with pytest.raises(base.ClipError, match=f"{TRAIN}.*{message}"):
             base.build(builder(source, tmp_path / "out", **options))
-    with pytest.raises(ValueError, match="max_frames must be at least 1"):
+    with pytest.raises(ValueError, match="max_frames must be an integer of at least 1"):
         builder(source, tmp_path / "out", max_frames=0)
 
 
@@ -167,20 +168,50 @@ def test_bad_folders(source, tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
     for folder, message in (
-        (empty, "holds no .avi file"),
+        (empty, "holds no .avi file; expected the KTH clips as they are published"),
         (tmp_path / "absent", "which is not there"),
         (source / "00sequences.txt", "which is a file"),
         ("", "needs the folder of the original files"),
     ):
         with pytest.raises(ValueError, match=message):
             base.build(builder(folder, tmp_path / "out"))
-    clip_files.write_video(source / "copy" / f"{TRAIN}_uncomp.avi", gray(0, 12), "ffv1", "gray")
+    media.write_video(source / "copy" / f"{TRAIN}_uncomp.avi", gray(0, 12), "ffv1", "gray")
     with pytest.raises(ValueError, match="the same clip is also there"):
         base.build(builder(source, tmp_path / "out"))
-    clip_files.write_video(empty / "holiday.avi", gray(0, 4), "ffv1", "gray")
+    media.write_video(empty / "holiday.avi", gray(0, 4), "ffv1", "gray")
     with pytest.raises(ValueError, match="holiday.avi: not a KTH clip"):
         base.build(builder(empty, tmp_path / "out"))
     clip_files.nothing_built(tmp_path)
+
+
+def test_another_form_of_the_data_set_is_named(tmp_path):
+    """KTH as MP4 or as pictures: what was found, what is wanted, what to do."""
+    for suffix in (".mp4", ".png"):
+        folder = tmp_path / suffix[1:] / "boxing"
+        folder.mkdir(parents=True)
+        for i in range(3):
+            (folder / f"person01_boxing_d{i + 1}{suffix}").write_bytes(b"x")
+        found = rf"no .avi file.*video_folder; found: 3 of the kind {suffix} \(e.g. boxing/person01_boxing_d1{suffix}\)"
+        with pytest.raises(ValueError, match=found):
+            base.build(builder(tmp_path / suffix[1:], tmp_path / "out"))
+    clip_files.nothing_built(tmp_path)
+
+
+def test_what_file_managers_leave_is_no_clip(source, tmp_path):
+    (source / "__MACOSX").mkdir()
+    for name in (f"._{TRAIN}_uncomp.avi", f"__MACOSX/._{TRAIN}_uncomp.avi", "Thumbs.db", f".{TRAIN}_uncomp.avi"):
+        (source / name).write_bytes(b"Mac OS X")
+    build = builder(source, tmp_path / "out")
+    assert len(clip_files.parsed(base.build(build))["train"]) == 3
+    name = f"{TRAIN}_uncomp.avi"
+    assert build.notes[1] == f"left out: 3 files of a file manager (e.g. ._{name}); 1 hidden (e.g. .{name})"
+
+
+def test_a_clip_cut_to_70_percent_is_bad(source, tmp_path):
+    path = source / f"{TRAIN}_uncomp.avi"
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * 0.7)])
+    with pytest.raises(base.ClipError, match=f"{TRAIN}_uncomp.avi: cut short"):
+        base.build(builder(source, tmp_path / "out", ranges="all"))
 
 
 @pytest.fixture(scope="module")

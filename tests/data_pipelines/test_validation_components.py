@@ -28,7 +28,6 @@ class Tiny(base.ClipBuilder, skip_registration=True):
 
     name = "tiny"
     pkg_dir_path = None  # no CITATIONS file beside a test
-    NEEDS_SOURCE = False
     read_job = staticmethod(read_job)
     jobs: dict = {}
     channels = 1

@@ -2,12 +2,17 @@
 
 import io
 import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from data_pipelines import clips as reader
+from data_pipelines.clips import arrays
 from svg_tf.serving import clips
+from tests.data_pipelines import media
 
 SIZE = (32, 32, 1)
 FRAMES = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 1), np.uint8)
@@ -27,11 +32,11 @@ def test_npz_of_uint8_and_floats(tmp_path):
 
 
 def test_gif_and_pictures(tmp_path):
-    grey = np.full((4, 40, 80), 0, np.uint8) + np.arange(4, dtype=np.uint8)[:, None, None] * 60
-    grey[:, :, :16] = 255  # the crop to a square leaves it out
-    save_gif(tmp_path / "a.gif", grey)
+    gray = np.full((4, 40, 80), 0, np.uint8) + np.arange(4, dtype=np.uint8)[:, None, None] * 60
+    gray[:, :, :16] = 255  # the crop to a square leaves it out
+    save_gif(tmp_path / "a.gif", gray)
     (tmp_path / "folder").mkdir()
-    for i, frame in enumerate(grey):
+    for i, frame in enumerate(gray):
         Image.fromarray(frame).save(tmp_path / "folder" / f"{i}.png")
     for source in ("a.gif", "folder"):
         read = clips.read(tmp_path / source, SIZE)
@@ -40,6 +45,54 @@ def test_gif_and_pictures(tmp_path):
         assert abs(read[1].astype(int) - 60).max() <= 1
         assert clips.read(tmp_path / source, SIZE, fit="squash")[1, 16, 2, 0] == 255
     assert clips.read(tmp_path / "a.gif", (32, 32, 3)).shape == (4, 32, 32, 3)
+
+
+def test_training_and_prediction_read_alike(tmp_path):
+    """A transparent GIF differed by up to 219 of 255: two decoders, two backgrounds."""
+    frames = np.zeros((4, 40, 80, 4), np.uint8)
+    frames[..., 0], frames[:, 10:30, 20:60, 3] = 200, 255
+    media.write_animation(tmp_path / "a.gif", frames, disposal=2)
+    media.write_pictures(tmp_path / "folder", frames)
+    for name in ("a.gif", "folder"):
+        for channels in (1, 3):
+            for fit in ("crop", "squash"):
+                trained = list(reader.read_clip(tmp_path / name, reader.Wanted(32, 32, channels, fit=fit)))
+                np.testing.assert_array_equal(clips.read(tmp_path / name, (32, 32, channels), fit=fit), trained)
+    assert clips.read(tmp_path / "a.gif", (32, 32, 3))[0, 0].max() == 0  # black where it is transparent
+
+
+def test_arrays_pictures_and_other_animations(tmp_path):
+    np.save(tmp_path / "a.npy", FRAMES)
+    np.testing.assert_array_equal(clips.read(tmp_path / "a.npy", SIZE, n_past=3), FRAMES[:3])
+    Image.fromarray(FRAMES[0, ..., 0]).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(clips.read(tmp_path / "a.png", SIZE), FRAMES[:1])
+    media.write_animation(tmp_path / "a.webp", FRAMES[..., 0], lossless=True)
+    np.testing.assert_array_equal(clips.read(tmp_path / "a.webp", SIZE), FRAMES)
+
+
+def test_a_folder_that_is_no_clip(tmp_path):
+    media.write_animation(tmp_path / "b.gif", FRAMES[..., 0])
+    with pytest.raises(ValueError, match="holds 1 video.s. .e.g. b.gif.: give the file itself"):
+        clips.read(tmp_path, SIZE)
+    Image.fromarray(FRAMES[0, ..., 0]).save(tmp_path / "poster.png")
+    with pytest.raises(ValueError, match="give the file itself"):
+        clips.read(tmp_path, SIZE)
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "a.txt").write_text("")
+    with pytest.raises(ValueError, match="holds no frames: expected numbered pictures; it holds 1 other.s., e.g. a.txt"):
+        clips.read(tmp_path / "x", SIZE)
+
+
+def test_the_client_loads_neither_tensorflow_nor_tfds():
+    program = "import sys, svg_tf.serving.client, svg_tf.serving.clips; print(*{name.split('.')[0] for name in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"tensorflow", "tensorflow_datasets", "keras", "av"} & set(loaded) and "svg_tf" in loaded
+
+
+def test_an_address_is_no_file():
+    for address in ("gs://bucket/a.gif", pathlib.Path("gs://bucket/a.gif"), "https://host/a.mp4"):
+        with pytest.raises(ValueError, match=":// is not supported"):
+            clips.read(address, SIZE)
 
 
 def test_video_written_and_read_again(tmp_path):
@@ -92,8 +145,11 @@ def pickled():
         ("a.npz", npz(frames=FRAMES.astype(np.float32)), r"got values in \[0, 255\]"),
         ("a.npz", npz(frames=np.full(FRAMES.shape, np.nan)), r"got values in \[nan"),
         ("a.npz", npz(frames=FRAMES.repeat(50, 0)), "more than 256 frames.*--n-past"),
-        ("a.gif", b"", "not a GIF"),
-        ("a.gif", b"GIF89a and no more", "not a GIF"),
+        ("a.gif", b"", "the file is empty"),
+        ("a.gif", b"GIF89a and no more", "a.gif: (cut short|not a picture)"),
+        ("a.npy", b"", "must be an .npy of uint8"),
+        ("a.npy", npz(frames=FRAMES), "cannot be read"),
+        ("a.png", b"text", "a.png: not a picture"),
         ("a.txt", b"text", "must be a folder of pictures or a file of the kinds"),
         ("none.gif", None, "does not exist"),
     ],
@@ -107,7 +163,7 @@ def test_bad_inputs(tmp_path, name, content, message):
 
 def test_an_array_that_unpacks_to_more_than_the_cap_is_not_unpacked(tmp_path, monkeypatch):
     np.savez_compressed(tmp_path / "a.npz", frames=np.zeros_like(FRAMES))
-    monkeypatch.setattr(clips, "MAX_ARRAY_BYTES", 1000)
+    monkeypatch.setattr(arrays, "MAX_BYTES", 1000)
     with pytest.raises(ValueError, match="at most 1000 are read"):
         clips.read(tmp_path / "a.npz", SIZE)
 
