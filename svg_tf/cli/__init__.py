@@ -11,6 +11,7 @@ from typing import Annotated
 import tyro
 
 from svg_tf import config, presets
+from svg_tf.cli import importing
 from svg_tf.cli.evaluation import Compare, Evaluate, Figures
 from svg_tf.cli.serving import Export, Predict
 
@@ -144,6 +145,7 @@ COMMANDS = {
     "slim": Slim,
     "export": Export,
     "predict": Predict,
+    **importing.COMMANDS,
 }
 
 

@@ -46,11 +46,17 @@ class Evaluate:
     batch_statistics: bool = False
     """Normalise generation by batch statistics, as the reference's SVG-LP program does."""
     lpips: str = ""
-    """.npz file of LPIPS weights."""
+    """.npz file of LPIPS weights (svg-tf import-lpips)."""
     lpips_sha256: str = ""
     fvd: str = ""
-    """SavedModel folder of the I3D network."""
+    """Folder of the I3D network (svg-tf import-i3d, or a SavedModel)."""
     fvd_sha256: str = ""
+    fvd_convention: Literal["", "srvp", "predicted"] = ""
+    """srvp: context frames prepended, five draws; predicted: predicted frames only, one draw; empty = by --protocol."""
+    fvd_draws: int = 0
+    """Draws of one sample of each sequence, for FVD's interval; 0 = as the convention says."""
+    fvd_resize: Literal["", "tf1", "half_pixel"] = ""
+    """How FVD enlarges frames; empty = as usual for the network's weights."""
     unfinished: bool = False
     """Evaluate a run before its end."""
 
@@ -74,6 +80,9 @@ class Evaluate:
             lpips_sha256=self.lpips_sha256,
             fvd=self.fvd,
             fvd_sha256=self.fvd_sha256,
+            fvd_convention=self.fvd_convention,
+            fvd_draws=self.fvd_draws,
+            fvd_resize=self.fvd_resize,
         )
         data = _data(experiment, self.data, self.data_dir, self.digits_dir)
         generated = data.data.name == "moving_mnist"

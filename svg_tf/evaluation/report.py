@@ -7,9 +7,8 @@ import zipfile
 import numpy as np
 
 from svg_tf import versions, visualization
-from svg_tf.evaluation import plots
+from svg_tf.evaluation import fvd, plots
 from svg_tf.evaluation.metrics import video
-from svg_tf.evaluation.metrics.perceptual import FVD
 
 FORMAT = 1
 TITLES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "mse": "MSE", "lpips": "LPIPS"}
@@ -61,13 +60,7 @@ def summarise(header: dict, scores: dict, higher_is_better: dict[str, bool]) -> 
         mean, half = video.mean_interval(scores["diversity"])
         report["diversity"] = {"mean": float(mean), "half_width": number(half), "n": len(moving), "unit": "RMS pixel difference"}
     if "fvd_real" in scores and len(moving) > 1:
-        report["fvd"] = {
-            "value": FVD.distance(scores["fvd_real"], scores["fvd_model"]),
-            "n": len(moving),
-            "frames": options["n_past"] + options["n_future"],
-            "context_included": True,
-            "biased": len(moving) < FVD.dimensions,
-        }
+        report["fvd"] = fvd.summary(header, scores)
     return kept, report
 
 
@@ -178,9 +171,7 @@ def markdown(report: dict) -> str:
     if "diversity" in report:
         lines.append(f"Diversity (mean pairwise RMS difference of samples): {with_interval(report['diversity'], 4)}.")
     if "fvd" in report:
-        fvd = report["fvd"]
-        note = ", fewer than 400 sequences: biased" if fvd["biased"] else ""
-        lines.append(f"FVD: {fvd['value']:.1f} (N {fvd['n']}, T {fvd['frames']}, context frames included{note}).")
+        lines.append(fvd.line(report["fvd"]))
     lines += ["", "![Curves](curves.png)", ""]
     lines += [f"- ![{s['file']}]({s['file']}) sequence {s['sequence']}" for s in report.get("shown", [])]
     lines += ["", f"Weights SHA-256 `{report['weights_sha256']}`, data SHA-256 `{report['data_sha256']}`."]

@@ -21,6 +21,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from svg_tf import config, visualization
+from svg_tf.evaluation import fvd as fvd_scores
 from svg_tf.evaluation import report
 from svg_tf.evaluation.metrics import frame, perceptual, video
 
@@ -46,11 +47,18 @@ class Options:
     batch_statistics: bool = False
     """Normalise generation by the statistics of each chunk, as the reference's SVG-LP program does."""
     lpips: str = ""
-    """.npz file of LPIPS weights; without it there is no LPIPS."""
+    """.npz file of LPIPS weights (svg-tf import-lpips); without it there is no LPIPS."""
     lpips_sha256: str = ""
     fvd: str = ""
-    """SavedModel folder of the I3D network; without it there is no FVD."""
+    """Folder of the I3D network (svg-tf import-i3d, or a SavedModel); without it there is no FVD."""
     fvd_sha256: str = ""
+    fvd_convention: fvd_scores.Name = ""
+    """Which frames FVD compares and in how many draws, see `svg_tf.evaluation.fvd`; empty = srvp for the protocol srvp, else
+    predicted."""
+    fvd_draws: int = 0
+    """Samples of each sequence for so many values of FVD, with an interval; 0 = as the convention says."""
+    fvd_resize: Literal["", "tf1", "half_pixel"] = ""
+    """How FVD enlarges frames; empty = as usual for the network's weights."""
     random_shown: int = 3
     """Randomly chosen sequences shown as GIFs, besides the best and the worst one."""
     fps: int = 6
@@ -64,6 +72,10 @@ class Options:
             raise ValueError(f"protocol must be one of {sorted(frame.PROTOCOLS)}, got {self.protocol!r}.")
         if not 0 <= self.seed < 2**31:
             raise ValueError(f"seed must be in [0, 2**31), got {self.seed}.")
+        if self.fvd_convention not in ("", *fvd_scores.CONVENTIONS):
+            raise ValueError(f"fvd_convention must be one of {sorted(fvd_scores.CONVENTIONS)}, got {self.fvd_convention!r}.")
+        if isinstance(self.fvd_draws, bool) or not 0 <= self.fvd_draws <= fvd_scores.MAX_DRAWS:
+            raise ValueError(f"fvd_draws must be in [0, {fvd_scores.MAX_DRAWS}], got {self.fvd_draws!r}.")
         if not 1 <= self.fps <= 50:
             raise ValueError(f"fps must be in [1, 50], got {self.fps}.")
 
@@ -100,7 +112,9 @@ def evaluate(
     batches = _batches(data)
     _check_first(model, next(iter(batches), None), options)
     lpips = perceptual.LPIPS(options.lpips, options.lpips_sha256 or None) if options.lpips else None
-    fvd = perceptual.FVD(options.fvd, options.fvd_sha256 or None) if options.fvd else None
+    fvd = perceptual.FVD(options.fvd, options.fvd_sha256 or None, options.fvd_resize) if options.fvd else None
+    if fvd:
+        fvd_scores.check(fvd, options)
     header = {
         "options": dataclasses.asdict(options),
         "model": config.to_dict(model.config),
@@ -112,6 +126,7 @@ def evaluate(
         "drawn_samples": _drawn(model, options),
         "lpips_sha256": lpips.sha256 if lpips else None,
         "fvd_sha256": fvd.sha256 if fvd else None,
+        "fvd_settings": {"convention": fvd_scores.name_of(options), "resize": fvd.resize} if fvd else None,
     }
     work = _open(out_dir, header)
     total, start, fresh = _total(batches, options), time.monotonic(), 0
@@ -237,8 +252,7 @@ def _score(model, chunk: _Chunk, options: Options, lpips, fvd) -> dict[str, np.n
             if n > 1:
                 out["diversity"] = video.diversity(samples[:, :_DIVERSITY_SAMPLES])
             if fvd:
-                out["fvd_real"] = fvd.features(frames)
-                out["fvd_model"] = fvd.features(np.concatenate([context, samples[:, 0]], axis=1))
+                out |= fvd_scores.features(fvd, options, context, future, samples, drawn)
     out |= {f"model_{name}": np.concatenate(parts, axis=1) for name, parts in kept.items()}
     copied = np.broadcast_to(context[:, -1:], future.shape)
     for row, predicted in (("copy_last", copied), ("blank", np.zeros_like(future))):
