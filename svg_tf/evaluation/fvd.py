@@ -4,14 +4,13 @@ Two numbers are comparable only where the convention, the resize, the number of 
 these stand in the report.
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from svg_tf.evaluation.metrics import video
 from svg_tf.evaluation.metrics.perceptual import FVD
 
-Name = Literal["", "srvp", "predicted"]
 MAX_DRAWS = 20
 
 
