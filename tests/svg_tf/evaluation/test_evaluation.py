@@ -255,9 +255,9 @@ def test_reports_of_0_1_0_are_read(tmp_path):
 
 
 def test_one_process_at_a_time_and_no_output_over_an_input(model, frames, tmp_path):
-    with files.locked(tmp_path / "held", "evaluates into"):
-        with pytest.raises(files.InUseError, match=r"evaluates into .*held now: process \d+"):
-            evaluation.evaluate(model, frames, OPTIONS, tmp_path / "held")
+    message = r"evaluates into .*held now: process \d+"
+    with files.locked(tmp_path / "held", "evaluates into"), pytest.raises(files.InUseError, match=message):
+        evaluation.evaluate(model, frames, OPTIONS, tmp_path / "held")
     with pytest.raises(ValueError, match="which is read"):
         evaluation.evaluate(model, frames, dataclasses.replace(OPTIONS, fvd=str(tmp_path / "held")), tmp_path / "held")
     with pytest.raises(ValueError, match="gs:// is not supported"):
