@@ -219,7 +219,7 @@ def test_what_does_not_fit_is_refused_before_work(model, frames, tmp_path):
     refused("frames", data=[frames])
     refused("not found", lpips=str(tmp_path / "absent.npz"))
     refused("SavedModel", fvd=str(tmp_path))
-    for field, value in (("n_samples", 0), ("n_past", 0), ("protocol", "finn"), ("seed", -1), ("sequences", 0), ("fps", 0), ("fvd_draws", 0)):
+    for field, value in (("n_samples", 0), ("n_past", 0), ("protocol", "finn"), ("seed", -1), ("sequences", 0), ("fps", 0)):
         with pytest.raises(ValueError, match=field):
             dataclasses.replace(OPTIONS, **{field: value})
 
