@@ -83,7 +83,7 @@ def test_numbers_are_those_of_the_definition(model, frames, finished):
     bound = model.bound(frames[:, :5], seeds)
     assert set(result["bound"]["terms"]) == set(bound.terms) == {"mse", "kl", "objective"}
     for name, values in bound.terms.items():
-        assert result["bound"]["terms"][name]["mean"] == pytest.approx(np.mean(values), rel=1e-4)
+        assert result["bound"]["terms"][name]["mean"] == pytest.approx(np.mean(values), rel=1e-4, abs=1e-7)
     assert result["bound"]["nats"]["mean"] == pytest.approx(np.mean(bound.nats), rel=1e-4)
     assert result["diversity"]["mean"] == pytest.approx(video.diversity(samples).mean(), rel=1e-3)
     assert "lpips" not in result["results"]
@@ -108,11 +108,11 @@ def test_nats_are_those_of_the_observation(model, frames, finished):
     assert bound["nats_per_frame"]["mean"] - constant == pytest.approx(objective / beta, rel=1e-4)
 
 
-def test_shown_sequences_are_the_best_and_the_worst(model, frames, finished):
-    """best.gif, worst.gif and the row "best sample" against scores computed here."""
-    out, result, _ = finished
-    seeds = np.stack([np.zeros(11), np.arange(11)], 1).astype(np.int32)
-    samples = model.generate(frames[:, :2], 3, 4, seeds).numpy()
+def test_shown_sequences_are_the_best_and_the_worst(frames, tmp_path):
+    """best.gif, worst.gif and the row "best sample" against scores computed here, of a model whose samples differ much."""
+    model, out = tiny_models.Repeater(), tmp_path
+    result = evaluation.evaluate(model, frames, OPTIONS, out)
+    samples = model.generate(frames[:, :2], 3, 4)
     scores = frame.psnr(frames[:, None, 2:5], samples).numpy().mean(-1)
     shown = {entry["file"]: entry for entry in result["shown"]}
     for file, b in (("best.gif", scores.max(1).argmax()), ("worst.gif", scores.max(1).argmin())):
@@ -128,7 +128,7 @@ def test_shown_sequences_are_the_best_and_the_worst(model, frames, finished):
                 drawn.seek(t), wanted.seek(t)
                 difference = np.abs(np.asarray(drawn.convert("RGB"), int) - np.asarray(wanted.convert("RGB"), int))
                 assert difference.mean() < 0.5, (file, t)
-    assert scores.max(1).max() - scores.max(1).min() > 0.5  # they differ
+    assert scores.max(1).max() - scores.max(1).min() > 0.5 and np.ptp(scores, axis=1).min() > 0.01  # they differ
 
 
 def test_a_model_that_can_only_predict_is_evaluated_and_compared(frames, tmp_path):
