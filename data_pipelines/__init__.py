@@ -5,14 +5,19 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from data_pipelines.clip_storage import decode
     from data_pipelines.loading import load
     from data_pipelines.reader import ClipsTooShort
 
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as svg_tf does, whichever is imported first
 
-_PLACES = {"ClipsTooShort": "data_pipelines.reader", "load": "data_pipelines.loading"}
+_PLACES = {
+    "ClipsTooShort": "data_pipelines.reader",
+    "decode": "data_pipelines.clip_storage",
+    "load": "data_pipelines.loading",
+}
 
-__all__ = ["ClipsTooShort", "load"]
+__all__ = ["ClipsTooShort", "decode", "load"]
 
 
 def __getattr__(name):

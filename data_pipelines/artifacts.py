@@ -1,39 +1,55 @@
-"""Protos beside the data: the artifacts that StatisticsGen, SchemaGen and ExampleValidator exchange.
+"""Protos beside the data: what StatisticsGen, SchemaGen and ExampleValidator exchange, laid out as TFX does.
 
-In a data set's folder (DATA_DIR/name/config/version): `statistics.pb`, `schema.pbtxt`, `anomalies.pbtxt`, and
-`identities-SPLIT.npy` (see `statistics_gen`). All are tensorflow_metadata protos, which TFX and TFDV also read.
+In a data set's folder (DATA_DIR/name/config/version), for its records:
+
+    statistics/Split-train/FeatureStats.pb     tfdv.load_stats_binary
+    schema/schema.pbtxt                        tfdv.load_schema_text
+    anomalies/Split-train/SchemaDiff.pb        anomalies_pb2.Anomalies.FromString
+
+and the same below `measurements/` for what is measured in their videos, with `identities-SPLIT.npy` (see `identities`).
 """
 
-import os
 import pathlib
-import tempfile
+from typing import NamedTuple
 
-import numpy as np
 from google.protobuf import text_format
 from google.protobuf.message import DecodeError
 
-STATISTICS, SCHEMA, ANOMALIES = "statistics.pb", "schema.pbtxt", "anomalies.pbtxt"
-MAX_BYTES = 1 << 28
+from data_pipelines import files
+
+MAX_BYTES, MAX_TEXT_BYTES = 1 << 26, 1 << 22
 
 
-def write(path, content: bytes) -> None:
-    """Writes a file by a temporary name and a rename, so that it is whole or absent."""
-    path = pathlib.Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        pathlib.Path(temporary).unlink(missing_ok=True)
-        raise
+class Place(NamedTuple):
+    """Where the artifacts of one kind of features are."""
+
+    folder: pathlib.Path
+
+    def statistics(self, split: str) -> pathlib.Path:
+        return self.folder / "statistics" / f"Split-{split}" / "FeatureStats.pb"
+
+    @property
+    def schema(self) -> pathlib.Path:
+        return self.folder / "schema" / "schema.pbtxt"
+
+    def anomalies(self, split: str) -> pathlib.Path:
+        return self.folder / "anomalies" / f"Split-{split}" / "SchemaDiff.pb"
+
+
+def records(builder_dir) -> Place:
+    """The place for the features of the records."""
+    return Place(require_data_set(builder_dir))
+
+
+def measurements(builder_dir) -> Place:
+    """The place for what is measured in the videos."""
+    return Place(require_data_set(builder_dir) / "measurements")
 
 
 def write_proto(path, message) -> None:
-    """Text form for names ending in .pbtxt, else binary."""
+    """Text form for names ending in .pbtxt, else binary; whole or not at all."""
     text = str(path).endswith(".pbtxt")
-    write(path, text_format.MessageToString(message).encode() if text else message.SerializeToString(deterministic=True))
+    files.write(path, text_format.MessageToString(message) if text else message.SerializeToString(deterministic=True))
 
 
 def read_proto(path, kind: type):
@@ -41,34 +57,16 @@ def read_proto(path, kind: type):
     path = pathlib.Path(path)
     if not path.is_file():
         raise ValueError(f"There is no {path.name} in {path.parent}.")
-    if path.stat().st_size > MAX_BYTES:
-        raise ValueError(f"{path} has {path.stat().st_size} bytes; a {kind.__name__} of at most {MAX_BYTES} was expected.")
+    size, limit = path.stat().st_size, MAX_TEXT_BYTES if path.suffix == ".pbtxt" else MAX_BYTES
+    if size > limit:
+        raise ValueError(f"{path} has {size} bytes; a {kind.__name__} of at most {limit} was expected.")
     content = path.read_bytes()
     try:
         return text_format.Parse(content.decode(), kind()) if path.suffix == ".pbtxt" else kind.FromString(content)
-    except (DecodeError, text_format.ParseError, UnicodeDecodeError) as error:
+    except (DecodeError, text_format.ParseError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(
             f"{path} is not a {kind.__name__} proto ({error}). Mend it, or delete it to have it made again."
         ) from error
-
-
-def write_array(path, array: np.ndarray) -> None:
-    import io
-
-    stream = io.BytesIO()
-    np.save(stream, array, allow_pickle=False)
-    write(path, stream.getvalue())
-
-
-def read_array(path, dtype: np.dtype) -> np.ndarray:
-    """Reads a one-dimensional .npy file. Raises `ValueError` naming the file for anything else."""
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise ValueError(f"{path} cannot be read as an array ({error}). Make the statistics again.") from error
-    if array.dtype != dtype or array.ndim != 1:
-        raise ValueError(f"{path} must hold {dtype} [N], got {array.dtype} {array.shape}. Make the statistics again.")
-    return array
 
 
 def require_data_set(directory) -> pathlib.Path:

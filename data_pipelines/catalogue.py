@@ -8,10 +8,12 @@ import re
 
 import tensorflow_datasets as tfds
 
-from data_pipelines import files
+from data_pipelines import checks, described, files
 
-_NAME = re.compile(r"(?P<name>[a-z][a-z0-9_]*)(?:/(?P<config>[A-Za-z0-9][A-Za-z0-9_.-]*))?(?::(?P<version>\d+\.\d+\.\d+))?")
-_VERSION = re.compile(r"\d+\.\d+\.\d+")
+_NAME = re.compile(
+    r"(?P<name>[a-z][a-z0-9_]*)(?:/(?P<config>[A-Za-z0-9][A-Za-z0-9_.-]*))?(?::(?P<version>[0-9]+\.[0-9]+\.[0-9]+))?"
+)
+_VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,9 +94,21 @@ def _default_config(root: str, name: str) -> str | None:
         return None
 
 
-def open_builder(path: str) -> tfds.core.DatasetBuilder:
+def open_builder(path: str | os.PathLike) -> tfds.core.DatasetBuilder:
     """The TFDS builder of a prepared data set. Raises `ValueError` where the folder holds none that can be read."""
+    described.check(pathlib.Path(path))
     try:
         return tfds.builder_from_directory(path)
     except Exception as error:  # TFDS raises whatever its JSON and protobuf parsers raise
         raise ValueError(f"{path} is not a readable TFDS data set ({type(error).__name__}: {error}). Build it again.") from error
+
+
+def shards(builder: tfds.core.DatasetBuilder, split: str) -> list[str]:
+    """The shard files of a split, in order. Raises `ValueError` where one is missing or not in the data set's folder."""
+    paths = [os.fspath(path) for path in builder.info.splits[split].filepaths]
+    for path in paths:
+        inside = os.path.dirname(path) == os.fspath(builder.data_path)
+        checks.require(inside, f"{path} is not in the folder of the data set, {builder.data_path}. Build it again.")
+        there = f"{path} is missing: the data set is incomplete. Build it again, or copy all of its shards."
+        checks.require(os.path.isfile(path), there)
+    return paths

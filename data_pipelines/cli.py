@@ -12,6 +12,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from data_pipelines import command_line
+
 _DATA_DIR_HELP = "Folder of prepared data sets; empty = TFDS_DATA_DIR, or ~/tensorflow_datasets."
 DataDir = Annotated[str, tyro.conf.arg(help=_DATA_DIR_HELP)]
 Name = tyro.conf.Positional[str]
@@ -145,11 +147,11 @@ class List:
     data_dir: DataDir = ""
 
     def run(self) -> int:
-        from data_pipelines import catalogue
+        from data_pipelines import catalogue, describe
 
         found = catalogue.prepared(self.data_dir or None)
         for entry in found:
-            size = sum(file.stat().st_size for file in pathlib.Path(entry.path).iterdir() if file.is_file())
+            size = describe.size_on_disk(pathlib.Path(entry.path))
             print(f"{entry.name}:{entry.version}  {size / 1e6:.1f} MB  {entry.path}")
         if not found:
             print(f"No data set is prepared in {catalogue.root_dir(self.data_dir or None)}.")
@@ -168,8 +170,9 @@ class Describe:
     clips: int = 8
 
     def run(self) -> int:
-        from data_pipelines import catalogue, describe
+        from data_pipelines import catalogue, checks, describe
 
+        checks.integer("--clips", self.clips, 1, describe.MAX_CLIPS)
         entry = catalogue.find(self.name, self.data_dir or None)
         print("\n".join(describe.describe(entry)))
         if self.preview is not None:
@@ -180,7 +183,7 @@ class Describe:
 
 @dataclass(frozen=True)
 class Stats:
-    """StatisticsGen: write statistics.pb beside the data."""
+    """StatisticsGen: statistics of the records and of what is measured in their videos, written beside the data."""
 
     name: Name
     data_dir: DataDir = ""
@@ -196,26 +199,28 @@ class Stats:
 
 @dataclass(frozen=True)
 class Schema:
-    """SchemaGen: write schema.pbtxt beside the data, inferred from its statistics."""
+    """SchemaGen: a schema of the records and one of the measurements, written beside the data; TABLE is printed."""
 
     name: Name
     data_dir: DataDir = ""
     overwrite: bool = False
-    """Infer it anew where one exists."""
+    """Infer them anew where they exist."""
+    table: Literal["records", "measurements"] = "records"
+    """Which of the two to print."""
 
     def run(self) -> int:
         from google.protobuf import text_format
 
         from data_pipelines import catalogue, schema_gen
 
-        schema = schema_gen.run(catalogue.find(self.name, self.data_dir or None).path, overwrite=self.overwrite)
-        print(text_format.MessageToString(schema), end="")
+        schemas = schema_gen.run(catalogue.find(self.name, self.data_dir or None).path, overwrite=self.overwrite)
+        print(text_format.MessageToString(getattr(schemas, self.table)), end="")
         return 0
 
 
 @dataclass(frozen=True)
 class Validate:
-    """ExampleValidator: check against the schema, for drift and for leakage; anomalies exit with status 1."""
+    """ExampleValidator: check against the schemas, for drift and for leakage; anomalies exit with status 1."""
 
     name: Name
     data_dir: DataDir = ""
@@ -261,21 +266,24 @@ class _Progress:
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of `svg-data`. Anomalies return 1; errors in what the user gave print one message and return 2."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    return command_line.run("svg-data", lambda: _run(arguments))
+
+
+def _run(arguments: list[str]) -> int:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("absl").setLevel(logging.ERROR)
+    if arguments == ["--version"]:
+        print(f"svg-data {command_line.version()}")
+        return 0
     from_dict = tyro.extras.subcommand_cli_from_dict
-    try:
-        if arguments[:1] == ["build"]:
-            text = "Build a data set from its original files."
-            command = from_dict(BUILDERS, prog="svg-data build", description=text, args=arguments[1:])
-        else:
-            text = "Prepare and inspect data sets of videos."
-            command = from_dict({"build": _build_help, **COMMANDS}, prog="svg-data", description=text, args=arguments)
-        return command.run()
-    except (ValueError, OSError) as error:
-        print(f"svg-data: {error}", file=sys.stderr)
-        return 2
+    if arguments[:1] == ["build"]:
+        text = "Build a data set from its original files."
+        command = from_dict(BUILDERS, prog="svg-data build", description=text, args=arguments[1:])
+    else:
+        text = "Prepare and inspect data sets of videos."
+        command = from_dict({"build": _build_help, **COMMANDS}, prog="svg-data", description=text, args=arguments)
+    return command.run()
 
 
 def _build_help():

@@ -5,11 +5,17 @@ pixel over time follow each other, so that a still background becomes runs (smal
 `tools/benchmark.py build`). A window of a clip inflates only the chunks that it touches. The last chunk is filled up by
 repeating the last frame; `num_frames` says how many are real.
 
+Beside the frames a record may hold values of each frame (`per_frame`: a robot's actions, true states), which a reader cuts as
+it cuts the frames.
+
 These are plain TFDS features: `tfds.load` opens such a data set without this package and yields `frame_chunks` as uint8
-[num_chunks, H, W, K, C]; `decode_clip` (or a transpose, a reshape and a slice) gives the frames.
+[num_chunks, H, W, K, C]; `tfds.load(...).map(data_pipelines.decode)` (or a transpose, a reshape and a slice) gives the frames.
+They are no feature class of our own, which only programs with this package could open.
 """
 
-from collections.abc import Sequence
+import math
+import zlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,8 +26,20 @@ CHUNK_FRAMES = 6
 """K unless a data set says otherwise: a window of 20 inflates 25 frames on average; larger chunks pack tighter."""
 
 
+MAX_CHUNK_BYTES = 1 << 28
+STORED = "frame_chunks"
+"""The feature that holds the frames."""
+FRAME_STATES, CLIP_STATES = ("positions", "velocities", "collisions"), ("digit_ids",)
+"""True states of Moving MNIST, of each frame and of a clip."""
+
+
 def clip_features(
-    height: int, width: int, channels: int, extra: dict[str, Any] | None = None, chunk_frames: int = CHUNK_FRAMES
+    height: int,
+    width: int,
+    channels: int,
+    extra: dict[str, Any] | None = None,
+    chunk_frames: int = CHUNK_FRAMES,
+    per_frame: Mapping[str, Sequence[int]] | None = None,
 ) -> tfds.features.FeaturesDict:
     """Features of one clip.
 
@@ -29,12 +47,14 @@ def clip_features(
       height, width, channels: shape of a frame, in pixels.
       extra: further features of the data set by name, e.g. `{"action": tfds.features.Text()}`.
       chunk_frames: K, frames in a chunk (as in `encode_clip`).
+      per_frame: float32 values of each frame by name and shape, e.g. `{"actions": (4,)}` for [T, 4]; to be given to
+        `encode_clip`. Readers hand them out on demand: `data_pipelines.load(..., tensors=("frames", "actions"))`.
 
     `group` names what must not be in two splits at once (a person, a source video); `source` is the file that the clip
     was cut from, `first_frame` its position there (0-based); `clip_id` is unique in the data set.
     """
     features = {
-        "frame_chunks": tfds.features.Sequence(
+        STORED: tfds.features.Sequence(
             tfds.features.Tensor(shape=(height, width, chunk_frames, channels), dtype=np.uint8, encoding="zlib")
         ),
         "num_frames": tfds.features.Scalar(np.int64),
@@ -43,20 +63,36 @@ def clip_features(
         "group": tfds.features.Text(),
         "first_frame": tfds.features.Scalar(np.int64),
     }
-    return tfds.features.FeaturesDict(features | (extra or {}))
+    values = {name: tfds.features.Tensor(shape=(None, *shape), dtype=np.float32) for name, shape in (per_frame or {}).items()}
+    return tfds.features.FeaturesDict(features | values | (extra or {}))
 
 
 def encode_clip(
-    frames: np.ndarray, *, clip_id: str, source: str, group: str, first_frame: int = 0, chunk_frames: int = CHUNK_FRAMES
+    frames: np.ndarray,
+    *,
+    clip_id: str,
+    source: str,
+    group: str,
+    first_frame: int = 0,
+    chunk_frames: int = CHUNK_FRAMES,
+    per_frame: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, Any]:
     """One clip as an example for `clip_features`; further features are added by the caller.
 
     Args:
       frames: uint8 [T, H, W, C], T >= 1.
+      per_frame: finite numbers [T, ...] by name, as declared in `clip_features`; stored as float32.
     Raises `ValueError` for another type or shape.
     """
     if frames.dtype != np.uint8 or frames.ndim != 4 or not len(frames):
         raise ValueError(f"{clip_id}: frames must be uint8 [T >= 1, H, W, C], got {frames.dtype} {list(frames.shape)}.")
+    values = {name: np.asarray(value, np.float32) for name, value in (per_frame or {}).items()}
+    for name, value in values.items():
+        if len(value) != len(frames) or not np.isfinite(value).all():
+            raise ValueError(
+                f"{clip_id}: {name} must be finite numbers of {len(frames)} frames, got {list(value.shape)}"
+                f"{'' if np.isfinite(value).all() else ' with some that are not finite'}."
+            )
     padding = -len(frames) % chunk_frames
     padded = np.concatenate([frames, np.repeat(frames[-1:], padding, axis=0)]) if padding else frames
     chunks = padded.reshape(-1, chunk_frames, *frames.shape[1:])
@@ -67,7 +103,23 @@ def encode_clip(
         "source": source,
         "group": group,
         "first_frame": first_frame,
+        **values,
     }
+
+
+def decode(example: dict[str, Any]) -> dict[str, Any]:
+    """An example as `tfds.load` yields it, with "frames" uint8 [T, H, W, C] in the place of `frame_chunks`.
+
+    For tf.data, `tfds.load("kth/64", split="train", data_dir=...).map(data_pipelines.decode)`, and for single examples.
+    Raises `ValueError` for an example of another data set.
+    """
+    if STORED not in example:
+        raise ValueError(f"Not an example of clips: expected a feature {STORED}, found {sorted(example)}.")
+    chunks = tf.convert_to_tensor(example[STORED])
+    by_frame = tf.transpose(chunks, [0, 3, 1, 2, 4])
+    frames = tf.reshape(by_frame, tf.concat([[-1], tf.shape(by_frame)[2:]], axis=0))
+    frames = tf.ensure_shape(frames[: example["num_frames"]], [None, *by_frame.shape[2:]])
+    return {"frames": frames} | {name: value for name, value in example.items() if name not in (STORED, "num_frames")}
 
 
 def decode_clip(example: dict[str, Any]) -> np.ndarray:
@@ -82,14 +134,50 @@ def frame_shape(features: tfds.features.FeaturesDict) -> tuple[int, int, int, in
 
     Raises `ValueError` where the features are not those of clips in chunks.
     """
-    feature = next((features[key] for key in features if key == "frame_chunks"), None)
+    feature = next((features[key] for key in features if key == STORED), None)
     shape = getattr(feature, "shape", None)
-    if shape is None or len(shape) != 5:
+    if shape is None or len(shape) != 5 or feature.np_dtype != np.uint8:
         raise ValueError(
-            f"Not a data set of clips: expected a feature frame_chunks of shape [None, H, W, K, C], found {sorted(features)}."
+            f"Not a data set of clips: expected a feature {STORED}, uint8 [None, H, W, K, C], found {sorted(features)}."
         )
     _, height, width, chunk_frames, channels = shape
+    sizes = (height, width, channels, chunk_frames)
+    if None in sizes or min(sizes) < 1 or math.prod(sizes) > MAX_CHUNK_BYTES:
+        raise ValueError(
+            f"Chunks of frames must have a fixed size of 1 to {MAX_CHUNK_BYTES} bytes, got [H, W, K, C] = "
+            f"{[height, width, chunk_frames, channels]}."
+        )
     return height, width, channels, chunk_frames
+
+
+def inflate_chunks(chunks: Sequence[bytes], shape: Sequence[int]) -> np.ndarray:
+    """The frames of some chunks of a record, uint8 [n * K, H, W, C], padding included; `shape` is (H, W, C, K).
+
+    Takes no more memory than that. Raises `ValueError` for a chunk that is damaged or of another size.
+    """
+    height, width, channels, chunk_frames = shape
+    size = height * width * channels * chunk_frames
+    frames = np.empty((len(chunks), chunk_frames, height, width, channels), np.uint8)
+    for number, chunk in enumerate(chunks):
+        try:
+            raw = zlib.decompressobj().decompress(chunk, size + 1)
+        except zlib.error as error:
+            raise ValueError(f"A chunk of frames is damaged ({error}).") from error
+        if len(raw) != size:
+            more = "more than " if len(raw) > size else ""
+            raise ValueError(f"A chunk of frames must hold {size} bytes, got {more}{min(len(raw), size)}.")
+        frames[number] = np.moveaxis(np.frombuffer(raw, np.uint8).reshape(height, width, chunk_frames, channels), 2, 0)
+    return frames.reshape(-1, height, width, channels)
+
+
+def per_frame_names(features: tfds.features.FeaturesDict) -> list[str]:
+    """Names of the features with a value of each frame: states of Moving MNIST, and what `clip_features` calls per_frame."""
+    variable = [
+        name
+        for name, feature in features.items()
+        if isinstance(feature, tfds.features.Tensor) and feature.shape[:1] == (None,) and feature.shape.count(None) == 1
+    ]
+    return [name for name in features if name in (*FRAME_STATES, *variable)]
 
 
 def inflate_window(chunks: tf.Tensor, offset: tf.Tensor, length: int, shape: Sequence[int]) -> tf.Tensor:

@@ -1,8 +1,11 @@
-"""Digit images for Moving MNIST, by source and split; the digits of the splits never mix.
+"""Digit images for Moving MNIST, by source and split; the digits of the splits never mix, unless asked for.
 
 mnist: test is MNIST's test set, validation the last 5,000 images of its training set, train the other 55,000.
 uci: the 1,797 8x8 digits that come with scikit-learn (UCI "Optical Recognition of Handwritten Digits"), cut at fixed
 indices into 1,200 / 240 / 357; a bundled stand-in that needs no download.
+
+With `train_digits="all"` train has all images that are not of the test split (60,000 of MNIST, as the published programs);
+those of validation are then among them.
 """
 
 import functools
@@ -13,10 +16,11 @@ import zlib
 
 import numpy as np
 
-from data_pipelines import files
+from data_pipelines import checks, files
 
 SPLITS = ("train", "validation", "test")
 SOURCES = ("mnist", "uci")
+TRAIN_DIGITS = ("split", "all")
 
 _MNIST_URL = "https://storage.googleapis.com/cvdf-datasets/mnist/"
 _MNIST_FILES = {"train": "train-images-idx3-ubyte.gz", "test": "t10k-images-idx3-ubyte.gz"}
@@ -96,34 +100,37 @@ def _uci() -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=4)
-def _load(source: str, split: str, digits_dir: str | None) -> np.ndarray:
+def _load(source: str, split: str, digits_dir: str | None, train_digits: str) -> np.ndarray:
+    part = "test" if split == "test" else "train"
     if source == "uci":
-        images = _uci()[slice(*_UCI_RANGES[split])]
+        first, last = _UCI_RANGES[split]
+        images = _uci()[first : _UCI_RANGES["validation"][1] if split == "train" and train_digits == "all" else last]
     else:
-        part = "test" if split == "test" else "train"
         images = read_idx_images(_mnist_file(part, digits_dir), _MNIST_COUNTS[part], _MNIST_SIZE)
         if split == "validation":
             images = images[-_MNIST_VALIDATION:]
-        elif split == "train":
+        elif split == "train" and train_digits == "split":
             images = images[:-_MNIST_VALIDATION]
     images = np.ascontiguousarray(images)
     images.flags.writeable = False
     return images
 
 
-def load_digits(source: str = "mnist", split: str = "train", digits_dir: str | None = None) -> np.ndarray:
+def load_digits(
+    source: str = "mnist", split: str = "train", digits_dir: str | None = None, train_digits: str = "split"
+) -> np.ndarray:
     """The digit images of one split.
 
     Args:
       source: "mnist" or "uci".
       split: "train", "validation" or "test".
       digits_dir: folder with MNIST's four original .gz files; without it they are downloaded once.
+      train_digits: "split": train has none of validation's; "all": it has them, too.
 
     Returns: read-only uint8 [N, 28, 28] (mnist) or [N, 8, 8] (uci), in the order of the original files.
-    Raises: ValueError for an unknown source or split, or a missing or corrupt file.
+    Raises: ValueError for an unknown source, split or choice, or a missing or corrupt file.
     """
-    if source not in SOURCES:
-        raise ValueError(f"digits must be one of {SOURCES}, got {source!r}.")
-    if split not in SPLITS:
-        raise ValueError(f"split must be one of {SPLITS}, got {split!r}.")
-    return _load(source, split, str(digits_dir) if digits_dir else None)
+    checks.one_of("digits", source, SOURCES)
+    checks.one_of("split", split, SPLITS)
+    checks.one_of("train_digits", train_digits, TRAIN_DIGITS)
+    return _load(source, split, str(digits_dir) if digits_dir else None, train_digits)

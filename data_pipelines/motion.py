@@ -59,9 +59,9 @@ def _velocity(words, physics):
     if not physics.moving:
         return tf.cast(philox.integers(words, -speed, speed), tf.float32)
     side = 2 * speed + 1
-    centre = (side * side) // 2
+    center = (side * side) // 2
     pair = philox.integers(words[..., 0], 0, side * side - 2)
-    pair += tf.cast(pair >= centre, tf.int32)
+    pair += tf.cast(pair >= center, tf.int32)
     return tf.cast(tf.stack([pair % side - speed, pair // side - speed], axis=-1), tf.float32)
 
 
@@ -179,3 +179,20 @@ def simulate(physics: Physics, words) -> States:
         tf.transpose(velocities, [1, 0, 2, 3]),
         tf.transpose(collisions, [1, 0, 2]),
     )
+
+
+def any_since_kept(flags, stride: int):
+    """Flags [T, ...] of the video's frames -> [ceil(T / stride), ...] of each stride-th one; a flag in a frame that is left out
+    counts for the next one that is kept."""
+    flags = tf.pad(flags, [[stride - 1, 0]] + [[0, 0]] * (flags.shape.rank - 1))
+    kept = flags.shape[0] // stride
+    flags = flags[: kept * stride]
+    return tf.reduce_any(tf.reshape(flags, tf.concat([[kept, stride], tf.shape(flags)[1:]], axis=0)), axis=1)
+
+
+def every(states: States, stride: int) -> States:
+    """Keeps each stride-th frame; a collision in a frame that is left out counts for the next one that is kept."""
+    if stride == 1:
+        return states
+    collisions = any_since_kept(tf.transpose(states.collisions, [1, 0, 2]), stride)
+    return States(states.positions[:, ::stride], states.velocities[:, ::stride], tf.transpose(collisions, [1, 0, 2]))

@@ -4,6 +4,7 @@ Sequence i of seed s is the same on every machine and in every run, whatever the
 `data_pipelines.load` for the arguments that all data sets share.
 """
 
+import dataclasses
 import os
 from dataclasses import dataclass
 from typing import Literal
@@ -11,11 +12,14 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
+from data_pipelines import checks, motion, transform
 from data_pipelines import digits as digit_images
-from data_pipelines import motion, transform
+from data_pipelines.window_request import FRAMES, WindowRequest
 
 MAX_CANVAS, MAX_DIGITS, MAX_FRAMES, MAX_SEED = 512, 16, 10_000, 2**32
+_MAX_SEQUENCES = 2**62
 _DEFAULT_SEQUENCES = {"train": 10_000, "validation": 256, "test": 256}
+STATES = (*motion.States._fields, "digit_ids")
 _ORDER_STREAM = 0x4F52  # keeps the random order of sequences apart from their contents
 
 
@@ -45,28 +49,29 @@ class Options:
     motion; the digits themselves differ. For figures (paper, Figs. 5 and 6)."""
     trajectory: int = 0
     """The sequence whose start or motion is shared."""
+    train_digits: Literal["split", "all"] = "split"
+    """Digits that train: all but those of validation, or all that are published for training (60,000 of MNIST), as the papers'
+    programs do. Then those of validation train, too, and only the test split shows new digits."""
 
     def __post_init__(self):
+        checks.integer("num_digits", self.num_digits, 1, MAX_DIGITS)
+        checks.integer("canvas", self.canvas, 16, MAX_CANVAS)
+        checks.integer("trajectory", self.trajectory, 0, _MAX_SEQUENCES)
         for name, low, high in (
-            ("num_digits", 1, MAX_DIGITS),
-            ("canvas", 16, MAX_CANVAS),
-            ("digit_size", 4, self.canvas - 2 if isinstance(self.canvas, int) else None),
-            ("max_speed", 0, self.canvas // 2 if isinstance(self.canvas, int) else None),
-            ("num_sequences", 1, 2**62),
-            ("trajectory", 0, 2**62),
+            ("digit_size", 4, self.canvas - 2),
+            ("max_speed", 0, self.canvas // 2),
+            ("num_sequences", 1, _MAX_SEQUENCES),
         ):
-            value = getattr(self, name)
-            if value is None and name in ("digit_size", "max_speed", "num_sequences"):
-                continue
-            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-                raise ValueError(f"{name} must be an integer between {low} and {high}, got {value!r}.")
-        if self.variant not in ("reference", "srvp"):
-            raise ValueError(f"variant must be 'reference' or 'srvp', got {self.variant!r}.")
-        if self.shared not in ("nothing", "start", "motion"):
-            raise ValueError(f"shared must be 'nothing', 'start' or 'motion', got {self.shared!r}.")
+            if getattr(self, name) is not None:
+                checks.integer(name, getattr(self, name), low, high)
+        for name, kinds in (
+            ("variant", ("reference", "srvp")),
+            ("shared", ("nothing", "start", "motion")),
+            ("train_digits", digit_images.TRAIN_DIGITS),
+        ):
+            checks.one_of(name, getattr(self, name), kinds)
         for name in ("deterministic", "moving"):
-            if not isinstance(getattr(self, name), bool):
-                raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}.")
+            checks.require(isinstance(getattr(self, name), bool), f"{name} must be True or False, got {getattr(self, name)!r}.")
 
     @property
     def size(self) -> int:
@@ -113,83 +118,78 @@ class Renderer:
         return tf.reshape(frames, [-1, num_frames, self.canvas, self.canvas, 1])
 
 
-def _every(states: motion.States, stride: int) -> motion.States:
-    """Keeps each stride-th frame; a collision in a dropped frame counts for the next kept one."""
-    if stride == 1:
-        return states
-    hits = tf.pad(states.collisions, [[0, 0], [stride - 1, 0], [0, 0]])
-    hits = hits[:, : (hits.shape[1] // stride) * stride]
-    hits = tf.reshape(hits, [-1, hits.shape[1] // stride, stride, hits.shape[2]])
-    return motion.States(states.positions[:, ::stride], states.velocities[:, ::stride], tf.reduce_any(hits, axis=2))
+def options(**given) -> Options:
+    """Options by name. Raises `ValueError` for an unknown one."""
+    known = [field.name for field in dataclasses.fields(Options)]
+    unknown = sorted(set(given) - set(known))
+    checks.require(not unknown, f"Unknown option(s) {unknown} of moving_mnist; options: {', '.join(known)}.")
+    return Options(**given)
 
 
-def load(
-    options: Options,
-    *,
-    split: str,
-    seq_len: int,
-    batch_size: int,
-    seed: int,
-    shuffle: bool,
-    repeat: bool,
-    frame_stride: int,
-    drop_remainder: bool,
-    start_batch: int,
-    shard: tuple[int, int],
-    with_states: bool,
-) -> tf.data.Dataset:
-    """The data set; the arguments are `data_pipelines.load`'s, already checked there."""
-    if not 0 <= seed < MAX_SEED:
-        raise ValueError(f"seed must be in [0, 2**32), got {seed}.")
-    num_frames = (seq_len - 1) * frame_stride + 1
-    if num_frames > MAX_FRAMES:
-        raise ValueError(f"A sequence may span at most {MAX_FRAMES} frames (seq_len x frame_stride), got {num_frames}.")
-    renderer = Renderer(digit_images.load_digits(options.digits, split, options.digits_dir), options.canvas, options.size)
+def load(request: WindowRequest, options: Options) -> tf.data.Dataset:
+    """The data set (see `data_pipelines.load`). Raises `ValueError` for what this one does not have, or a missing digit file."""
+    checks.require(request.seed < MAX_SEED, f"seed must be in [0, 2**32), got {request.seed}.")
+    spans = f"A sequence may span at most {MAX_FRAMES} frames (seq_len x frame_stride), got {request.span}."
+    checks.require(request.span <= MAX_FRAMES, spans)
+    names = request.wanted((FRAMES, *STATES), STATES, "moving_mnist")
+    images = digit_images.load_digits(options.digits, request.split, options.digits_dir, options.train_digits)
+    renderer = Renderer(images, options.canvas, options.size)
+    of_frames = [request.rows if request.whole_batches else None, request.seq_len, options.num_digits]
+    shapes = {name: [*of_frames, 2] for name in ("positions", "velocities")}
+    shapes |= {"collisions": of_frames, "digit_ids": [of_frames[0], options.num_digits]}
     length = options.num_sequences
-    if length is None and not (repeat and split == "train"):
-        length = _DEFAULT_SEQUENCES[split]
-    shard_index, shard_count = shard
+    if length is None and not (request.repeat and request.split == "train"):
+        length = _DEFAULT_SEQUENCES[request.split]
 
     def batch(number):
-        first = number * batch_size
-        last = first + batch_size
-        if length is not None and not repeat:
-            last = tf.minimum(last, length)
-        indices = tf.range(first + shard_index, last, shard_count)
-        if length is not None:
-            epoch, indices = indices // length, indices % length
-            if shuffle:
-                order = tf.fill(tf.shape(indices), _signed(seed ^ _ORDER_STREAM))
-                order = tf.stack([order, tf.cast(epoch, tf.int32), tf.zeros_like(order)], -1)  # int32 [rows, 3]
-                indices = tf.raw_ops.RandomIndexShuffle(index=indices, seed=order, max_index=length - 1)
-        words = motion.draw(options.physics, seed, split, indices, num_frames, options.num_digits)
+        indices = _sequences(request, number, length)
+        words = motion.draw(options.physics, request.seed, request.split, indices, request.span, options.num_digits)
         if options.shared != "nothing":
-            pattern = motion.draw(options.physics, seed, split, [options.trajectory], num_frames, options.num_digits)
+            which = [options.trajectory]
+            pattern = motion.draw(options.physics, request.seed, request.split, which, request.span, options.num_digits)
             words = motion.share(words, pattern, whole=options.shared == "motion")
-        states = _every(motion.simulate(options.physics, words), frame_stride)
+        states = motion.every(motion.simulate(options.physics, words), request.frame_stride)
         ids = motion.digit_ids(words, renderer.num_images)
-        positions = tf.ensure_shape(states.positions, [None, seq_len, options.num_digits, 2])
-        element = {"frames": renderer(ids, positions)}
-        if with_states:
-            element |= states._asdict() | {"digit_ids": ids}
-        if repeat or drop_remainder:
-            rows = batch_size // shard_count
-            element = {name: tf.ensure_shape(value, [rows, *value.shape[1:]]) for name, value in element.items()}
-        return element
+        element = states._asdict() | {"digit_ids": ids}
+        element = {name: tf.ensure_shape(value, shapes[name]) for name, value in element.items()}
+        if FRAMES in names:
+            frames = renderer(ids, element["positions"])
+            element[FRAMES] = tf.ensure_shape(frames, [*of_frames[:2], *frames.shape[2:]])
+        return {name: element[name] for name in names}
 
-    if length is None or repeat:
-        numbers = tf.data.Dataset.counter(start_batch)
-    else:
-        batches = length // batch_size
-        rest = length % batch_size
-        # A worker without a row in the last, partial batch ends one batch earlier.
-        if rest > shard_index and not drop_remainder:
-            batches += 1
-        numbers = tf.data.Dataset.range(start_batch, max(batches, start_batch))
-    dataset = numbers.map(batch, num_parallel_calls=min(4, os.cpu_count() or 1), deterministic=True).prefetch(2)
+    dataset = _batch_numbers(request, length).map(batch, num_parallel_calls=min(4, os.cpu_count() or 1), deterministic=True)
     settings = tf.data.Options()
     settings.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF  # sharded above
-    return dataset.with_options(settings)
+    return dataset.prefetch(2).with_options(settings)
+
+
+def _batch_numbers(request: WindowRequest, length: int | None) -> tf.data.Dataset:
+    """Numbers of the batches from the request's first on; `length`: sequences of the split, None: endless."""
+    if length is None or request.repeat:
+        return tf.data.Dataset.counter(request.start_batch)
+    batches, rest = divmod(length, request.batch_size)
+    # A worker without a row in the last, partial batch ends one batch earlier.
+    if rest > request.shard[0] and not request.drop_remainder:
+        batches += 1
+    return tf.data.Dataset.range(request.start_batch, max(batches, request.start_batch))
+
+
+def _sequences(request: WindowRequest, number: tf.Tensor, length: int | None) -> tf.Tensor:
+    """Which sequences are this worker's rows of batch `number`, int64 [rows]."""
+    first = number * request.batch_size
+    last = first + request.batch_size
+    if length is not None and not request.repeat:
+        last = tf.minimum(last, length)
+    shard_index, shard_count = request.shard
+    indices = tf.range(first + shard_index, last, shard_count)
+    if length is None:
+        return indices
+    epoch, indices = indices // length, indices % length
+    if not request.shuffle:
+        return indices
+    order = tf.fill(tf.shape(indices), _signed(request.seed ^ _ORDER_STREAM))
+    order = tf.stack([order, tf.cast(epoch, tf.int32), tf.zeros_like(order)], -1)  # int32 [rows, 3]
+    return tf.raw_ops.RandomIndexShuffle(index=indices, seed=order, max_index=length - 1)
 
 
 def _signed(value: int) -> int:

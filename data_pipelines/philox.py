@@ -1,4 +1,4 @@
-"""Philox 4x32-10, the counter-based random number generator, vectorised over counters.
+"""Philox 4x32-10, the counter-based random number generator, vectorized over counters.
 
 Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011. A word depends on (key, counter) alone.
 TensorFlow's own stateless ops take one key per call, so that a batch of independent sequences would cost one call per

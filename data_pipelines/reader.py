@@ -9,21 +9,20 @@ meet in an epoch only with windows_per_clip > 1, and then at independent places 
 The whole pipeline is TensorFlow's own: no Python runs while it reads.
 """
 
+import dataclasses
+import functools
 import logging
-import os
 import re
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from data_pipelines import catalogue, clip_storage, record_index, transform
+from data_pipelines import catalogue, checks, clip_storage, motion, record_index, transform
 from data_pipelines.window_order import WindowOrder, fixed_starts
+from data_pipelines.window_request import FRAMES, WindowRequest
 
 _LOG = logging.getLogger(__name__)
-_FRAME_STATES = ("positions", "velocities", "collisions")
-_CLIP_STATES = ("digit_ids",)
-_OPTIONS = ("windows_per_clip", "random_windows")
 
 
 class ClipsTooShort(ValueError):
@@ -40,7 +39,7 @@ class _Records:
         self._chunks = tf.constant(np.stack([index.chunk_offset, index.chunk_size], axis=1), tf.int32)
 
     def record(self, record: tf.Tensor) -> tf.Tensor:
-        """The serialised `tf.train.Example`, a string. Its checksum is verified: a damaged one raises DataLossError."""
+        """The serialized `tf.train.Example`, a string. Its checksum is verified: a damaged one raises DataLossError."""
         shard = self._shard[record]
         # tf.data.TFRecordDataset does not offer the operation's byte_offsets. No buffer: what is read is what is used.
         variant = tf.raw_ops.TFRecordDatasetV2(
@@ -53,129 +52,137 @@ class _Records:
         return dataset.take(1).get_single_element()
 
     def chunks(self, serialized: tf.Tensor, record: tf.Tensor, first: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
-        """The zlib streams of chunks first to last (inclusive) of a serialised record, string [n]."""
+        """The zlib streams of chunks first to last (inclusive) of a serialized record, string [n]."""
         place = self._first_chunk[record]
         offsets, sizes = tf.unstack(self._chunks[place + first : place + last + 1], axis=1)
         return tf.strings.substr(serialized, offsets, sizes)
 
 
-def load_records(
-    name: str,
-    split: str = "train",
-    *,
-    seq_len: int,
-    batch_size: int,
-    seed: int = 0,
-    shuffle: bool | None = None,
-    repeat: bool | None = None,
-    frame_stride: int = 1,
-    drop_remainder: bool | None = None,
-    start_batch: int = 0,
-    shard: tuple[int, int] = (0, 1),
-    data_dir: str | None = None,
-    with_states: bool = False,
-    windows_per_clip: int = 1,
-    random_windows: int = 0,
-    **unknown,
-) -> tf.data.Dataset:
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Which windows of the clips make an epoch."""
+
+    windows_per_clip: int = 1
+    """Windows of each clip in an epoch."""
+    random_windows: int = 0
+    """Where > 0, the data set is so many random windows, drawn with replacement by `seed` alone (SRVP's KTH test: 1,000
+    excerpts of whole clips, seed 42); with repeat, new ones in each epoch."""
+
+    def __post_init__(self):
+        checks.integer("windows_per_clip", self.windows_per_clip, 1, 2**31)
+        checks.integer("random_windows", self.random_windows, 0, 2**31)
+
+
+def options(name: str, **given) -> Options:
+    """Options of the data set `name`. Raises `ValueError` for an unknown one."""
+    known = [field.name for field in dataclasses.fields(Options)]
+    unknown = sorted(set(given) - set(known))
+    checks.require(not unknown, f"Unknown option(s) {unknown} of {name}; options: {', '.join(known)}.")
+    return Options(**given)
+
+
+class _Windows:
+    """Cuts the wanted tensors of a window out of a record."""
+
+    def __init__(self, request: WindowRequest, features: tfds.features.FeaturesDict, records: _Records, what: str):
+        self._request, self._records = request, records
+        self._shape = clip_storage.frame_shape(features)
+        stored = sorted(name for name in features if name != clip_storage.STORED)
+        states = [name for name in (*clip_storage.FRAME_STATES, *clip_storage.CLIP_STATES) if name in stored]
+        self._names = request.wanted((FRAMES, *stored), states, what)
+        self._per_frame = clip_storage.per_frame_names(features)
+        self._features = tfds.features.FeaturesDict({name: features[name] for name in self._names if name != FRAMES})
+        for name in self._names:
+            if name in self._per_frame and name not in clip_storage.FRAME_STATES and request.frame_stride > 1:
+                raise ValueError(
+                    f"{what}: {name} are values of successive frames; with frame_stride {request.frame_stride} there are none "
+                    "that lead from one kept frame to the next. Take frame_stride 1, or leave them out of tensors."
+                )
+
+    def read(self, record: tf.Tensor, start: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The window of `record` that begins with frame `start`; frames are uint8 [T, H, W, C]."""
+        serialized = self._records.record(record)
+        example = self._features.deserialize_example(serialized) if len(self._features) else {}
+        result = {}
+        for name in self._names:
+            if name == FRAMES:
+                result[name] = self._frames(serialized, record, start)
+            else:
+                result[name] = self._cut(example[name], start) if name in self._per_frame else example[name]
+        return result
+
+    def _frames(self, serialized, record, start):
+        request, chunk = self._request, self._shape[-1]
+        chunks = self._records.chunks(serialized, record, start // chunk, (start + request.span - 1) // chunk)
+        frames = clip_storage.inflate_window(chunks, start % chunk, request.span, self._shape)
+        return tf.ensure_shape(frames[:: request.frame_stride], [request.seq_len, *self._shape[:-1]])
+
+    def _cut(self, values, start):
+        request = self._request
+        window = tf.ensure_shape(values[start : start + request.span], [request.span, *values.shape[1:]])
+        if window.dtype == tf.bool:
+            return motion.any_since_kept(window, request.frame_stride)
+        return tf.ensure_shape(window[:: request.frame_stride], [request.seq_len, *values.shape[1:]])
+
+
+def load_records(name: str, request: WindowRequest, options: Options, *, data_dir: str | None = None) -> tf.data.Dataset:
     """Batches of windows from a prepared data set (see `data_pipelines.load`, which calls this).
+
+    With shuffle, a new order and new random windows in each epoch; else stored order and fixed windows: the first of each clip,
+    or `windows_per_clip` evenly spaced ones. "validation" of a data set that has none reads "test", with a line in the log. To
+    begin at `start_batch` costs nothing.
 
     Args:
       name: "kth", "kth/64_all", "video_folder/mine:1.0.0", ... in `data_dir`.
-      split: a split of the data set. "validation" of one that has none reads "test", with a line in the log.
-      seq_len, frame_stride: T frames, each `frame_stride`-th of the video.
-      batch_size: B, windows in a global batch.
-      seed: order and windows.
-      shuffle: a new order and new random windows in each epoch; else stored order and fixed windows (the first of each clip,
-        or `windows_per_clip` evenly spaced ones). None: True in "train" only, as are repeat and drop_remainder.
-      start_batch: begin where an undisturbed data set stands after so many batches, at no cost.
-      shard: (index, count): rows index, index + count, ... of each global batch.
-      with_states: adds the true states of a data set that has them (moving_mnist).
-      windows_per_clip: windows of each clip in an epoch.
-      random_windows: where > 0, the data set is so many random windows, drawn with replacement by `seed` alone (SRVP's KTH
-        test: 1,000 excerpts of whole clips, seed 42); with repeat, new ones in each epoch.
 
-    Returns: tf.data.Dataset of {"frames": float32 [B / count, T, H, W, C] in [0, 1]}.
-    Raises: ValueError for an unknown data set, split or option, a value out of range, or no clip long enough.
+    Returns: tf.data.Dataset of {"frames": float32 [B / count, T, H, W, C] in [0, 1], ...}.
+    Raises: ValueError for an unknown data set, split or tensor, a value out of range, or no clip long enough.
     Clips shorter than the window are left out, with one line in the log.
     """
-    if unknown:
-        raise ValueError(f"Unknown option(s) {sorted(unknown)} of {name}; options: {', '.join(_OPTIONS)}.")
-    index_of, count = _checked(seq_len, batch_size, frame_stride, start_batch, seed, shard, windows_per_clip, random_windows)
-    training = split == "train"
-    shuffle, repeat = (training if value is None else value for value in (shuffle, repeat))
-    drop_remainder = training if drop_remainder is None else drop_remainder
-
     entry = catalogue.find(name, data_dir)
     builder = catalogue.open_builder(entry.path)
-    split = _existing_split(entry.name, builder, split)
+    split = _existing_split(entry.name, builder, request.split)
     features = builder.info.features
-    shape = clip_storage.frame_shape(features)
-    states = [state for state in _FRAME_STATES + _CLIP_STATES if state in features] if with_states else []
-    if with_states and not states:
-        raise ValueError(f"{entry.name} holds no true states; it has the features {sorted(features)}.")
-
-    span = (seq_len - 1) * frame_stride + 1
-    paths = [os.fspath(path) for path in builder.info.splits[split].filepaths]
-    index = _long_enough(record_index.load(entry.path, split, paths), span, f"{entry.name} ({split})")
-    order = WindowOrder(len(index), seed, bool(shuffle), windows_per_clip, random_windows)
-    records = _Records(index)
-    last_starts = tf.constant(index.num_frames - span)
+    index = record_index.load(entry.path, split, catalogue.shards(builder, split), clip_storage.frame_shape(features))
+    index = _long_enough(index, request.span, f"{entry.name} ({split})")
+    windows = _Windows(request, features, _Records(index), entry.name)
+    order = WindowOrder(len(index), request.seed, request.shuffle, options.windows_per_clip, options.random_windows)
+    last_starts = tf.constant(index.num_frames - request.span)
     scope = re.sub(r"[^A-Za-z0-9_.]", "_", f"{entry.name}_{split}")  # an error of a damaged shard shows it
 
     def window(record, number, bits):
         last = last_starts[record]
-        start = bits % (last + 1) if order.random_starts else fixed_starts(last, number, windows_per_clip)
+        start = bits % (last + 1) if order.random_starts else fixed_starts(last, number, options.windows_per_clip)
         with tf.name_scope(scope):
-            serialized = records.record(record)
-            chunks = records.chunks(serialized, record, start // shape[-1], (start + span - 1) // shape[-1])
-            frames = clip_storage.inflate_window(chunks, start % shape[-1], span, shape)
-        result = {"frames": tf.ensure_shape(frames[::frame_stride], [seq_len, *shape[:-1]])}
-        if states:
-            skip = {"frame_chunks": tfds.decode.SkipDecoding()}
-            example = features.deserialize_example(serialized, decoders=skip)
-        for state in states:
-            values = example[state]
-            if state in _FRAME_STATES:
-                values = tf.ensure_shape(values[start : start + span : frame_stride], [seq_len, *values.shape[1:]])
-            result[state] = values
-        return result
+            return windows.read(record, start)
 
-    first, windows = start_batch * batch_size + index_of, None
-    if not repeat:
-        stop = order.length // batch_size * batch_size if drop_remainder else order.length
-        windows = len(range(first, stop, count))
-    dataset = order.dataset(first, count, windows).map(window, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    dataset = dataset.batch(batch_size // count, drop_remainder=repeat or drop_remainder)
-    dataset = dataset.map(
-        lambda batch: batch | {"frames": transform.to_float(batch["frames"])},
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
-    )
+    dataset = _positions(order, request).map(window, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    dataset = dataset.batch(request.rows, drop_remainder=request.whole_batches)
+    if FRAMES in dataset.element_spec:
+        dataset = dataset.map(
+            lambda batch: batch | {FRAMES: transform.to_float(batch[FRAMES])},
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
     settings = tf.data.Options()
     settings.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF  # sharded above
     return dataset.prefetch(2).with_options(settings)
 
 
-def _checked(seq_len, batch_size, frame_stride, start_batch, seed, shard, windows_per_clip, random_windows) -> tuple[int, int]:
-    limits = {
-        "seq_len": (seq_len, 1),
-        "batch_size": (batch_size, 1),
-        "frame_stride": (frame_stride, 1),
-        "start_batch": (start_batch, 0),
-        "seed": (seed, 0),
-        "windows_per_clip": (windows_per_clip, 1),
-        "random_windows": (random_windows, 0),
-    }
-    for option, (value, least) in limits.items():
-        if not isinstance(value, int | np.integer) or isinstance(value, bool) or not least <= value < 2**63:
-            raise ValueError(f"{option} must be an integer of at least {least}, got {value!r}.")
-    index, count = shard
-    if not 0 <= index < count:
-        raise ValueError(f"shard must be (index, count) with 0 <= index < count, got {shard!r}.")
-    if batch_size % count:
-        raise ValueError(f"batch_size must be divisible by the {count} shards, got {batch_size}.")
-    return index, count
+def _positions(order: WindowOrder, request: WindowRequest) -> tf.data.Dataset:
+    """This worker's windows in order, as (record, number, random bits)."""
+    index, count = request.shard
+    first, windows = request.start_batch * request.batch_size + index, None
+    if not request.repeat:
+        whole = order.length // request.batch_size * request.batch_size
+        windows = len(range(first, whole if request.drop_remainder else order.length, count))
+    return order.dataset(first, count, windows)
+
+
+@functools.cache
+def _note(text: str) -> None:
+    """One line in the log, once in a process: every validation opens the data set anew."""
+    _LOG.warning("%s", text)
 
 
 def _existing_split(name: str, builder: tfds.core.DatasetBuilder, split: str) -> str:
@@ -183,7 +190,7 @@ def _existing_split(name: str, builder: tfds.core.DatasetBuilder, split: str) ->
     if split in splits:
         return split
     if split == "validation" and "test" in splits:
-        _LOG.warning("%s has no validation split; its test split is read instead.", name)
+        _note(f"{name} has no validation split; its test split is read instead.")
         return "test"
     raise ValueError(
         f"{name} has no split {split!r}; splits: {', '.join(splits)}. For your own videos: put some into a folder called "
@@ -200,7 +207,5 @@ def _long_enough(index: record_index.RecordIndex, span: int, what: str) -> recor
             f"{what}: no clip has the {span} frames that a window spans; the longest of {len(index)} has {longest}."
         )
     if short:
-        _LOG.warning(
-            "%s: %d of %d clips are shorter than the window of %d frames and are skipped.", what, short, len(index), span
-        )
+        _note(f"{what}: {short} of {len(index)} clips are shorter than the window of {span} frames and are skipped.")
     return index.select(keep) if short else index

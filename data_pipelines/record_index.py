@@ -8,16 +8,15 @@ where it is absent or does not match them.
 
 import contextlib
 import dataclasses
+import math
 import os
 import pathlib
-import tempfile
-import zipfile
+from collections.abc import Sequence
 
 import numpy as np
-import tensorflow as tf
 
-_HEADER_BYTES, _FOOTER_BYTES = 12, 4
-"""TFRecord framing: length of the data and checksum of the length before the data, checksum of the data behind it."""
+from data_pipelines import arrays, clip_records
+
 _VERSION = 2
 _BY_RECORD = ("shard", "offset", "size", "num_frames", "first_chunk")
 _COLUMNS = (*_BY_RECORD, "chunk_offset", "chunk_size")
@@ -51,43 +50,22 @@ class RecordIndex:
         return RecordIndex(self.paths, *by_record, self.chunk_offset, self.chunk_size)
 
 
-def _scan_shard(path: str, shard: int, columns: dict[str, list[int]]) -> None:
-    position = 0
-    records = iter(tf.data.TFRecordDataset(path))
-    while True:
-        try:
-            data = next(records).numpy()
-        except StopIteration:
-            break
-        except tf.errors.OpError as error:
-            raise ValueError(
-                f"{path} is damaged at byte {position} ({error.message}). Build the data set again, or copy it again from where "
-                "it came."
-            ) from error
-        try:
-            feature = tf.train.Example.FromString(data).features.feature
-            frames, chunks = feature["num_frames"].int64_list.value[0], feature["frame_chunks"].bytes_list.value
-        except Exception as error:  # protobuf's error classes differ between its implementations
-            raise ValueError(
-                f"{path}: the record at byte {position} is not a clip ({type(error).__name__}). Build the data set again."
-            ) from error
-        place = 0
-        first_chunk = len(columns["chunk_offset"])
-        for chunk in chunks:
-            place = data.index(chunk, place)  # the serialised values lie in the record as they are, in order
-            columns["chunk_offset"].append(place)
-            columns["chunk_size"].append(len(chunk))
-            place += len(chunk)
-        for name, value in zip(_BY_RECORD, (shard, position, len(data), frames, first_chunk), strict=True):
-            columns[name].append(value)
-        position += _HEADER_BYTES + len(data) + _FOOTER_BYTES
-
-
 def build(paths: list[str]) -> RecordIndex:
     """Reads all shards once. Raises `ValueError` for a damaged shard, naming the file and what to do."""
     columns: dict[str, list[int]] = {name: [] for name in _COLUMNS}
-    for number, path in enumerate(paths):
-        _scan_shard(path, number, columns)
+    numbers = {path: number for number, path in enumerate(paths)}
+    for record in clip_records.read(paths):
+        place, first_chunk = 0, len(columns["chunk_offset"])
+        for chunk in record.chunks:
+            place = record.data.find(chunk, place)  # the serialized values lie in the record as they are, in order
+            if place < 0:
+                raise ValueError(f"{record.where} has its chunks out of order. Build the data set again.")
+            columns["chunk_offset"].append(place)
+            columns["chunk_size"].append(len(chunk))
+            place += len(chunk)
+        row = (numbers[record.path], record.position, len(record.data), record.num_frames, first_chunk)
+        for name, value in zip(_BY_RECORD, row, strict=True):
+            columns[name].append(value)
     return RecordIndex(tuple(paths), *(np.asarray(columns[name], np.int64) for name in _COLUMNS))
 
 
@@ -96,38 +74,60 @@ def _file(directory: str, split: str) -> pathlib.Path:
 
 
 def save(index: RecordIndex, directory: str, split: str) -> None:
-    """Writes the index beside the shards, under a temporary name first."""
-    target = _file(directory, split)
+    """Writes the index beside the shards."""
     sizes = np.asarray([os.path.getsize(path) for path in index.paths], np.int64)
-    handle, temporary = tempfile.mkstemp(dir=directory, suffix=".npz")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, version=_VERSION, bytes=sizes, **{name: getattr(index, name) for name in _COLUMNS})
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-    except BaseException:
-        pathlib.Path(temporary).unlink(missing_ok=True)
-        raise
+    columns = {name: getattr(index, name) for name in _COLUMNS}
+    arrays.save_together(_file(directory, split), {"version": np.int64(_VERSION), "bytes": sizes, **columns})
 
 
-def load(directory: str, split: str, paths: list[str]) -> RecordIndex:
+def load(directory: str, split: str, paths: list[str], shape: Sequence[int]) -> RecordIndex:
     """The index of a split: the stored one where it matches the shards' sizes, else made again (and stored, if possible).
 
-    Raises `ValueError` for a missing or damaged shard.
+    `shape` is (H, W, C, K) of the chunks. Raises `ValueError` for a damaged shard, and records that cannot have such chunks.
     """
-    for path in paths:
-        if not os.path.isfile(path):
-            raise ValueError(f"{path} is missing: the data set is incomplete. Build it again, or copy all of its shards.")
-    sizes = [os.path.getsize(path) for path in paths]
-    try:
-        with np.load(_file(directory, split), allow_pickle=False) as stored:
-            columns = {name: stored[name].astype(np.int64) for name in _COLUMNS}
-            known = stored["version"].tolist() == _VERSION and stored["bytes"].tolist() == sizes
-            if known and len({len(columns[name]) for name in _BY_RECORD}) == 1:
-                return RecordIndex(tuple(paths), *columns.values())
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
-        pass  # absent or unreadable: derived data, made again below
+    with contextlib.suppress(ValueError):  # absent or unreadable: derived data, made again below
+        stored = arrays.load_together(_file(directory, split), ("version", "bytes", *_COLUMNS))
+        sizes = [os.path.getsize(path) for path in paths]
+        if stored["version"].tolist() == _VERSION and stored["bytes"].tolist() == sizes:
+            index = RecordIndex(tuple(paths), *(stored[name] for name in _COLUMNS))
+            if _fits(index, np.asarray(sizes, np.int64)) and not _misfits(index, shape):
+                return index
     index = build(paths)
+    if misfits := _misfits(index, shape):
+        raise ValueError(f"{directory}, split {split!r}: {misfits}. Build the data set again.")
     with contextlib.suppress(OSError):  # a read-only folder: the index then lives in memory only
         save(index, directory, split)
     return index
+
+
+def _misfits(index: RecordIndex, shape: Sequence[int]) -> str:
+    """What the records have that chunks of this shape cannot have; empty: nothing."""
+    if not len(index):
+        return ""
+    chunk_frames, size = shape[-1], math.prod(shape)
+    chunks = np.diff(np.append(index.first_chunk, len(index.chunk_offset)))
+    wrong = (index.num_frames > chunks * chunk_frames) | (index.num_frames <= (chunks - 1) * chunk_frames)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        return f"a record claims {index.num_frames[row]} frames, but has {chunks[row]} chunks of {chunk_frames}"
+    longest = size + size // 100 + 64  # zlib does not make data longer by more
+    if index.chunk_size.max() > longest:
+        return f"a chunk has {index.chunk_size.max()} bytes; at most {longest} were expected"
+    return ""
+
+
+def _fits(index: RecordIndex, sizes: np.ndarray) -> bool:
+    """Whether every place of the index is inside the shards, and every chunk inside its record."""
+    count, chunks = len(index.shard), len(index.chunk_offset)
+    if any(getattr(index, name).shape != (count,) for name in _BY_RECORD) or index.chunk_size.shape != (chunks,):
+        return False
+    if not count:
+        return not chunks
+    if min(getattr(index, name).min() for name in _COLUMNS) < 0 or index.shard.max() >= len(sizes) or not chunks:
+        return False
+    lasts = np.append(index.first_chunk[1:], chunks)
+    if (lasts <= index.first_chunk).any() or index.first_chunk[0] != 0:
+        return False
+    inside = index.offset <= sizes[index.shard] - index.size - clip_records.HEADER_BYTES - clip_records.FOOTER_BYTES
+    of_record = np.repeat(index.size, lasts - index.first_chunk)
+    return bool(inside.all() and (index.chunk_offset <= of_record - index.chunk_size).all())

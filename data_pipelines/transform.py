@@ -6,6 +6,8 @@ evaluation and exported models that call these functions see the same numbers.
 
 import tensorflow as tf
 
+from data_pipelines import checks
+
 MAX_IMAGE_SIZE = 4096
 _METHODS = ("bilinear", "bicubic", "area")
 
@@ -48,10 +50,8 @@ def resize(images, height, width, method="bilinear"):
     images = tf.convert_to_tensor(images)
     if images.dtype != tf.uint8 or images.shape.rank != 4:
         raise ValueError(f"Images must be uint8 [N, h, w, C], got {images.dtype.name} {images.shape}.")
-    if not (1 <= height <= MAX_IMAGE_SIZE and 1 <= width <= MAX_IMAGE_SIZE):
-        raise ValueError(f"Height and width must be between 1 and {MAX_IMAGE_SIZE} pixels, got {height} x {width}.")
-    if method not in _METHODS:
-        raise ValueError(f"method must be one of {_METHODS}, got {method!r}.")
+    height, width = checks.integer("height", height, 1, MAX_IMAGE_SIZE), checks.integer("width", width, 1, MAX_IMAGE_SIZE)
+    checks.one_of("method", method, _METHODS)
     if images.shape[1:3] == (height, width):
         return images
     # Anti-aliasing changes nothing where images grow, and its kernel is several times slower.

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 @dataclasses.dataclass(frozen=True)
 class WindowOrder:
-    """Order of the windows of `num_records` clips; the options are those of `reader.load_records`."""
+    """Order of the windows of `num_records` clips; the options are those of `reader.Options`."""
 
     num_records: int
     seed: int

@@ -1,7 +1,8 @@
 """The BAIR robot pushing data set, read from its own `softmotion30_44k` TFRecords (SVG paper, section 5.3).
 
 One `tf.train.Example` per trajectory of 30 frames, 64x64 RGB as raw bytes under "{t}/image_aux1/encoded". The records are
-streamed as they are: no picture files in between. Actions are dropped, as in the paper.
+streamed as they are: no picture files in between. The robot's actions and positions are kept beside the frames; the paper's
+models take frames alone, which is what `data_pipelines.load` hands out unless asked for more.
 """
 
 import dataclasses
@@ -26,6 +27,8 @@ CHUNK_FRAMES = 3
 _FOLDER = "softmotion30_44k"
 _RECORDS = re.compile(r"\.tfrecords?(-\d+-of-\d+)?(\.gz)?$", re.IGNORECASE)
 _FRAME_BYTES = SIZE * SIZE * 3
+_PER_FRAME = {"actions": ("action", 4), "endeffector_positions": ("endeffector_pos", 3)}
+"""Numbers of each frame: the name of the source's entries, and how many. Row t of the actions leads from frame t to t + 1."""
 _CITATION = """@inproceedings{ebert2017self,
   title={Self-Supervised Visual Planning with Temporal Skip Connections},
   author={Ebert, Frederik and Finn, Chelsea and Lee, Alex X. and Levine, Sergey},
@@ -54,7 +57,8 @@ class BairJob:
     max_frames: int
 
 
-def _trajectory(serialized: bytes, camera: str, where: str, max_frames: int) -> np.ndarray:
+def _trajectory(serialized: bytes, camera: str, where: str, max_frames: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The frames of a record, and the numbers of each."""
     try:
         feature = tf.train.Example.FromString(serialized).features.feature
     except Exception as error:  # protobuf's DecodeError differs between its implementations
@@ -70,7 +74,16 @@ def _trajectory(serialized: bytes, camera: str, where: str, max_frames: int) -> 
             raise ClipError(f"{where}: more than {max_frames} frames (option --max-frames).")
     if len(frames) < 2:
         raise ClipError(f"{where}: {len(frames)} frame(s) of {camera!r}; expected a trajectory of 30. Is this a BAIR file?")
-    return np.stack(frames)
+    numbers = {name: _numbers(feature, len(frames), *entry, where) for name, entry in _PER_FRAME.items()}
+    return np.stack(frames), numbers
+
+
+def _numbers(feature, num_frames: int, name: str, size: int, where: str) -> np.ndarray:
+    rows = [list(feature[f"{t}/{name}"].float_list.value) for t in range(num_frames)]
+    wrong = next((t for t, row in enumerate(rows) if len(row) != size), None)
+    if wrong is not None:
+        raise ClipError(f"{where}: {wrong}/{name} has {len(rows[wrong])} numbers; expected {size}. Fetch the file again.")
+    return np.array(rows, np.float32)
 
 
 def read_bair_file(job: BairJob) -> Iterator[tuple[str, dict]]:
@@ -90,8 +103,9 @@ def read_bair_file(job: BairJob) -> Iterator[tuple[str, dict]]:
                 f"its first {number} trajectories are kept."
             ) from error
         key = f"{job.source}/{number}"
-        frames = _trajectory(serialized, job.camera, where, job.max_frames)
-        yield key, encode_clip(frames, clip_id=key, source=job.source, group=job.source, chunk_frames=CHUNK_FRAMES)
+        frames, numbers = _trajectory(serialized, job.camera, where, job.max_frames)
+        names = {"clip_id": key, "source": job.source, "group": job.source}
+        yield key, encode_clip(frames, **names, chunk_frames=CHUNK_FRAMES, per_frame=numbers)
         number += 1
     if not number:
         raise ClipError(f"{kinds.shown(job.path)}: holds no record; fetch the file again or remove it.")
@@ -101,6 +115,8 @@ class Bair(ClipBuilder):
     """TFDS builder of the BAIR robot pushing data set."""
 
     name = "bair"
+    VERSION = tfds.core.Version("1.1.0")
+    RELEASE_NOTES = ClipBuilder.RELEASE_NOTES | {"1.1.0": "The robot's actions and positions beside the frames."}
     BUILDER_CONFIGS = [
         BairConfig(name="aux1", description="The view of the papers."),
         BairConfig(name="main", description="The other camera.", camera="image_main"),
@@ -110,8 +126,10 @@ class Bair(ClipBuilder):
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
             builder=self,
-            features=clip_features(SIZE, SIZE, 3, chunk_frames=CHUNK_FRAMES),
-            description="BAIR robot pushing, 64x64 RGB, 30 frames a trajectory, without actions.",
+            features=clip_features(
+                SIZE, SIZE, 3, chunk_frames=CHUNK_FRAMES, per_frame={name: (size,) for name, (_, size) in _PER_FRAME.items()}
+            ),
+            description="BAIR robot pushing, 64x64 RGB, 30 frames a trajectory, with the robot's actions and positions.",
             homepage="https://sites.google.com/berkeley.edu/robotic-interaction-datasets",
             citation=_CITATION,
             license=_LICENSE,

@@ -27,6 +27,8 @@ class MovingMNISTConfig(Config):
     variant: Literal["reference", "srvp"] = "reference"
     digits: Literal["mnist", "uci"] = "mnist"
     """mnist: 60,000 + 10,000 digits; uci: the 1,797 digits that come with scikit-learn (no download)."""
+    train_digits: Literal["split", "all"] = "split"
+    """split: all digits but those of validation; all: the 60,000 of the published programs, those of validation among them."""
     digits_dir: str | None = runtime(None)
     """Folder with the four MNIST idx .gz files; None: downloaded once by TensorFlow Datasets."""
 
@@ -128,6 +130,8 @@ class TrainConfig(Config):
     checkpoint_every: int = runtime(600)
     """Steps between checkpoints, besides the one at each epoch's end."""
     keep_checkpoints: int = runtime(3)
+    log_every: int = runtime(50)
+    """Steps between scalars in TensorBoard, and between lines of progress where the output is no terminal."""
     deterministic: bool = runtime(False)
     """Bit-identical reruns on the same machine (tf.config.experimental.enable_op_determinism)."""
 
@@ -141,7 +145,7 @@ class TrainConfig(Config):
 
     def __post_init__(self):
         super().__post_init__()
-        _counts(self, "epochs", "steps_per_epoch", "checkpoint_every", "keep_checkpoints")
+        _counts(self, "epochs", "steps_per_epoch", "checkpoint_every", "keep_checkpoints", "log_every")
         for name, optimizer in {"optimizer": self.optimizer, **self.optimizers}.items():
             steps = optimizer.schedule.steps
             require(

@@ -33,9 +33,15 @@ def write_bair(path: pathlib.Path, seeds: range, frames: int = 6, camera: str = 
             for t, frame in enumerate(bair_frames(seed, frames)):
                 value = tf.train.Feature(bytes_list=tf.train.BytesList(value=[frame.tobytes()]))
                 feature |= {f"{t}/{camera}/encoded": value}
-                feature |= {f"{t}/action": tf.train.Feature(float_list=tf.train.FloatList(value=[0.0] * 4))}
+                for name, values in zip(("action", "endeffector_pos"), bair_numbers(seed, t), strict=True):
+                    feature |= {f"{t}/{name}": tf.train.Feature(float_list=tf.train.FloatList(value=values))}
             writer.write(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString())
     return path
+
+
+def bair_numbers(seed: int, t: int) -> tuple[list[float], list[float]]:
+    """The action and the position in a frame."""
+    return [seed + 0.5, float(t), -1.25, 0.0], [t / 4, float(seed), 2.0]
 
 
 def bair_frames(seed: int, frames: int = 6) -> np.ndarray:

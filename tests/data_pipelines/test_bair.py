@@ -46,6 +46,24 @@ def test_reads_in_windows(source, tmp_path):
     np.testing.assert_array_equal(np.rint(batch["frames"][0] * 255), clip_files.bair_frames(5)[:4])
 
 
+def test_actions_and_positions_are_cut_with_the_frames(source, tmp_path):
+    base.build(builder(source, tmp_path / "out"))
+    arguments = {"batch_size": 2, "data_dir": str(tmp_path / "out"), "seed": 4}
+    names = ("actions", "endeffector_positions", "frames")
+    for batch in data_pipelines.load("bair", seq_len=3, tensors=names, **arguments).take(4):
+        actions, positions, frames = (batch[name].numpy() for name in names)
+        assert actions.shape == (2, 3, 4) and positions.shape == (2, 3, 3) and actions.dtype == np.float32
+        for row in range(2):
+            seed, start = int(actions[row, 0, 0]), int(actions[row, 0, 1])
+            expected = [clip_files.bair_numbers(seed, t) for t in range(start, start + 3)]
+            np.testing.assert_array_equal(actions[row], [action for action, _ in expected])
+            np.testing.assert_array_equal(positions[row], [position for _, position in expected])
+            np.testing.assert_array_equal(np.rint(frames[row] * 255), clip_files.bair_frames(seed)[start : start + 3])
+    assert list(data_pipelines.load("bair", seq_len=3, **arguments).element_spec) == ["frames"]
+    with pytest.raises(ValueError, match="actions are values of successive frames; with frame_stride 2"):
+        data_pipelines.load("bair", seq_len=3, frame_stride=2, tensors=names, **arguments)
+
+
 def first_file(source):
     return source / "softmotion30_44k" / "train" / "traj_0_to_2.tfrecords"
 
@@ -88,6 +106,7 @@ def record(feature):
         ([record({"0/image_aux1/encoded": [bytes(clip_files.RAW)]})], r"1 frame\(s\)"),
         ([record({"0/image_aux1/encoded": [b"short"]})], r"has \[5\] bytes; expected one value of 12288"),
         ([record({f"{t}/image_aux1/encoded": [bytes(clip_files.RAW)] for t in range(9)})], "more than 8 frames"),
+        ([record({f"{t}/image_aux1/encoded": [bytes(clip_files.RAW)] for t in range(2)})], "0/action has 0 numbers; expected 4"),
     ],
 )
 def test_records_of_another_kind(source, tmp_path, content, message):

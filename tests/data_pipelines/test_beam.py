@@ -34,7 +34,7 @@ def test_two_worker_processes_give_the_same_records(tmp_path):
     assert (pathlib.Path(beam) / "skipped-train.json").read_text() == (pathlib.Path(local) / "skipped-train.json").read_text()
     assert any(f"{names[1]}_uncomp.avi: not a video" in note for note in build.notes)
     assert not list(pathlib.Path(beam).glob("*.part*"))
-    index = record_index.load(beam, "train", shards(beam))
+    index = record_index.load(beam, "train", shards(beam), (8, 8, 1, 6))
     assert sorted(index.num_frames) == [9] * 4
     with pytest.raises(base.ClipError, match="(?s)1 bad clip.*--max-bad-clips"):
         base.build(builder(source, tmp_path / "strict"), beam_runner="DirectRunner")

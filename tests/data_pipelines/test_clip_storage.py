@@ -1,10 +1,13 @@
 """Frames in chunks: there and back, and windows of them."""
 
+import zlib
+
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+import data_pipelines
 from data_pipelines import clip_storage
 
 
@@ -47,5 +50,55 @@ def test_bad_frames(frames):
 
 
 def test_other_data_sets_are_told():
-    with pytest.raises(ValueError, match="Not a data set of clips.*'label'"):
+    with pytest.raises(ValueError, match="Not a data set of clips.*found .*'label'"):
         clip_storage.frame_shape(tfds.features.FeaturesDict({"label": tfds.features.Text()}))
+    for dtype, shape in ((np.float32, (4, 4, 6, 1)), (np.uint8, (None, 4, 6, 1)), (np.uint8, (10**5, 10**5, 6, 1))):
+        chunks = tfds.features.Sequence(tfds.features.Tensor(shape=shape, dtype=dtype, encoding="zlib"))
+        with pytest.raises(ValueError, match="Not a data set of clips|must have a fixed size"):
+            clip_storage.frame_shape(tfds.features.FeaturesDict({"frame_chunks": chunks}))
+
+
+def test_values_of_each_frame():
+    features = clip_storage.clip_features(4, 4, 1, {"positions": tfds.features.Tensor(shape=(7, 2, 2), dtype=np.float32)},
+                                          per_frame={"actions": (4,), "speed": ()})  # fmt: skip
+    assert sorted(clip_storage.per_frame_names(features)) == ["actions", "positions", "speed"]
+    frames, names = np.zeros((7, 4, 4, 1), np.uint8), {"clip_id": "a", "source": "s", "group": "g"}
+    actions = np.arange(28.0).reshape(7, 4)
+    example = clip_storage.encode_clip(frames, **names, per_frame={"actions": actions, "speed": range(7)})
+    example |= {"positions": np.zeros((7, 2, 2), np.float32)}
+    back = features.deserialize_example(features.serialize_example(example))
+    assert back["actions"].dtype == tf.float32 and back["speed"].numpy().tolist() == list(range(7))
+    np.testing.assert_array_equal(back["actions"], actions)
+    for bad, message in ((actions[:6], r"of 7 frames, got \[6, 4\]"), (actions * np.nan, "some that are not finite")):
+        with pytest.raises(ValueError, match=f"a: actions must be finite numbers.*{message}"):
+            clip_storage.encode_clip(frames, **names, per_frame={"actions": bad})
+
+
+def test_decode_is_for_examples_and_for_data_sets():
+    frames = np.random.default_rng(0).integers(0, 256, (9, 4, 6, 3), np.uint8)
+    features = clip_storage.clip_features(4, 6, 3)
+    example = clip_storage.encode_clip(frames, clip_id="a", source="s", group="g", first_frame=5)
+    single = data_pipelines.decode(features.deserialize_example(features.serialize_example(example)))
+    assert sorted(single) == ["clip_id", "first_frame", "frames", "group", "source"]
+    np.testing.assert_array_equal(single["frames"], frames)
+    np.testing.assert_array_equal(data_pipelines.decode(example)["frames"], frames)
+    dataset = tf.data.Dataset.from_tensors(features.serialize_example(example)).map(features.deserialize_example)
+    dataset = dataset.map(data_pipelines.decode)
+    assert dataset.element_spec["frames"] == tf.TensorSpec([None, 4, 6, 3], tf.uint8)
+    np.testing.assert_array_equal(next(iter(dataset))["frames"], frames)
+    with pytest.raises(ValueError, match="expected a feature frame_chunks, found .'image'."):
+        data_pipelines.decode({"image": frames})
+
+
+def test_inflating_takes_no_more_than_the_frames():
+    frames = np.random.default_rng(0).integers(0, 256, (9, 4, 6, 3), np.uint8)
+    example = clip_storage.encode_clip(frames, clip_id="a", source="s", group="g")
+    streams = stored_chunks(example, clip_storage.clip_features(4, 6, 3))
+    np.testing.assert_array_equal(clip_storage.inflate_chunks(streams, (4, 6, 3, 6))[:9], frames)
+    for chunk, message in (
+        (zlib.compress(bytes(10**8)), "more than 432"),
+        (b"nonsense", "damaged"),
+        (zlib.compress(b"x"), "got 1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            clip_storage.inflate_chunks([chunk], (4, 6, 3, 6))

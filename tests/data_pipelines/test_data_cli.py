@@ -42,7 +42,7 @@ def test_list(made, capsys):
 def test_describe_with_preview(made, capsys, tmp_path):
     gif = tmp_path / "preview.gif"
     code, out, _ = run(capsys, "describe", "kth", "--data-dir", made / "data", "--preview", gif, "--clips", 2)
-    assert code == 0 and "frames: 64x64x1 uint8" in out and "citation: @inproceedings{schuldt2004" in out and "licence:" in out
+    assert code == 0 and "frames: 64x64x1 uint8" in out and "citation: @inproceedings{schuldt2004" in out and "license:" in out
     with Image.open(gif) as picture:
         assert picture.n_frames == 30 and picture.size == (256, 128)
         assert np.asarray(picture.convert("L")).std() > 10
@@ -50,7 +50,7 @@ def test_describe_with_preview(made, capsys, tmp_path):
     code, _, err = run(capsys, "describe", "kth", "--data-dir", made / "data", "--preview", tmp_path / "preview.mp4")
     assert code == 2 and "must be a .gif file" in err
     code, _, err = run(capsys, "describe", "kth", "--data-dir", made / "data", "--preview", gif, "--clips", 0)
-    assert code == 2 and "1-64 clips" in err
+    assert code == 2 and "--clips must be an integer in [1, 64], got 0" in err
 
 
 def test_stats_schema_validate(made, capsys):
@@ -61,7 +61,10 @@ def test_stats_schema_validate(made, capsys):
     code, out, _ = run(capsys, "validate", "kth", "--data-dir", made / "data", "--previous", "kth/64")
     assert (code == 0) == ("no anomalies" in out) and "ERROR" not in out
     folder = made / "data" / "kth" / "64" / "1.0.0"
-    assert {"statistics.pb", "schema.pbtxt", "anomalies.pbtxt"} <= {path.name for path in folder.iterdir()}
+    for place in ("statistics/Split-train/FeatureStats.pb", "schema/schema.pbtxt", "anomalies/Split-test/SchemaDiff.pb"):
+        assert (folder / place).is_file() and (folder / "measurements" / place).is_file()
+    code, out, _ = run(capsys, "schema", "kth", "--data-dir", made / "data", "--table", "measurements")
+    assert code == 0 and 'name: "motion_energy"' in out and "frame_chunks" not in out
 
 
 def test_leakage_exits_with_one(tmp_path, capsys):
@@ -106,11 +109,24 @@ def test_bad_clips_are_listed(tmp_path, capsys):
         (["stats", "nothing"], "No data set 'nothing'"),
         (["validate", "nothing"], "No data set 'nothing'"),
         (["schema", "kth:9.9.9"], "No data set 'kth:9.9.9'"),
+        (["describe", "kth", "--clips", "0"], "--clips must be an integer in [1, 64], got 0"),
     ],
 )
 def test_errors_are_one_message_and_status_two(tmp_path, capsys, arguments, message):
     code, out, err = run(capsys, *arguments, "--data-dir", tmp_path / "data")
     assert code == 2 and message in err and "Traceback" not in err and not out
+
+
+def test_other_stores_are_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for command in (["list"], ["describe", "kth"], ["build", "kth", "--source", "."]):
+        code, out, err = run(capsys, *command, "--data-dir", "gs://bucket/data")
+        assert code == 2 and "gs:// is not supported" in err and not out and not list(tmp_path.iterdir())
+
+
+def test_version(capsys):
+    code, out, _ = run(capsys, "--version")
+    assert code == 0 and out.startswith("svg-data ")
 
 
 def test_no_place_to_write(made, tmp_path, capsys):

@@ -175,10 +175,10 @@ def test_without_a_test_split(tmp_path):
     "arguments, message",
     [
         ({"seq_len": 0}, "seq_len must be an integer of at least 1, got 0"),
-        ({"windows_per_clip": 0}, "windows_per_clip must be an integer of at least 1, got 0"),
+        ({"windows_per_clip": 0}, "windows_per_clip must be an integer in .1, 2147483648., got 0"),
         ({"random_windows": -1}, "random_windows must be"),
         ({"seed": 2**63}, "seed must be"),
-        ({"shard": (2, 2)}, "shard index must be below"),
+        ({"shard": (2, 2)}, "shard index must be an integer in .0, 1., got 2"),
         ({"shard": (0, 3)}, "batch_size must be divisible by the shard count 3"),
         ({"window": 3}, r"Unknown option\(s\) \['window'\] of numbered; options: windows_per_clip, random_windows"),
         ({"split": "dev"}, "split must be one of"),

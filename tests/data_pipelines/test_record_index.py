@@ -1,15 +1,20 @@
 """The index beside the shards."""
 
+import dataclasses
 import os
 import pathlib
+import zipfile
 
 import clip_files
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from test_arrays import npy
 
-from data_pipelines import record_index
+from data_pipelines import catalogue, record_index
+
+SHAPE = (4, 4, 1, 6)
 
 
 @pytest.fixture
@@ -25,7 +30,7 @@ def equal(a, b):
 
 def test_places_lead_to_the_bytes(built):
     folder, shards = built
-    index = record_index.load(str(folder), "train", shards)
+    index = record_index.load(str(folder), "train", shards, SHAPE)
     records = [record.numpy() for record in tf.data.TFRecordDataset(shards)]
     assert len(index) == len(records) == 3
     data = pathlib.Path(shards[0]).read_bytes()
@@ -45,16 +50,16 @@ def test_places_lead_to_the_bytes(built):
 def test_written_by_the_build_and_made_again_where_absent_or_stale(built):
     folder, shards = built
     file = folder / "record_index-train.npz"
-    index, content = record_index.load(str(folder), "train", shards), file.read_bytes()
+    index, content = record_index.load(str(folder), "train", shards, SHAPE), file.read_bytes()
     for damage in (None, b"nonsense", b""):
         file.unlink() if damage is None else file.write_bytes(damage)
-        assert equal(record_index.load(str(folder), "train", shards), index)
+        assert equal(record_index.load(str(folder), "train", shards, SHAPE), index)
         assert file.read_bytes()[:2] == content[:2] == b"PK"
     file.unlink()
     clip_files.build_numbered(folder.parents[1] / "other", {"train": [4]})
     other = next((folder.parents[1] / "other").rglob("record_index-train.npz"))
     file.write_bytes(other.read_bytes())  # of other shards
-    assert equal(record_index.load(str(folder), "train", shards), index)
+    assert equal(record_index.load(str(folder), "train", shards, SHAPE), index)
 
 
 def test_damage_names_the_file(built):
@@ -67,11 +72,52 @@ def test_damage_names_the_file(built):
     for damaged in (whole[:-7], bytes(flipped), whole[: len(whole) // 2], b"text\n" * 9):
         shard.write_bytes(damaged)
         with pytest.raises(ValueError, match=f"{shard.name}.* is damaged at byte .*Build the data set again"):
-            record_index.load(str(folder), "train", shards)
+            record_index.load(str(folder), "train", shards, SHAPE)
     with tf.io.TFRecordWriter(shards[0]) as writer:
         writer.write(tf.train.Example().SerializeToString())
     with pytest.raises(ValueError, match="the record at byte 0 is not a clip"):
-        record_index.load(str(folder), "train", shards)
+        record_index.load(str(folder), "train", shards, SHAPE)
     shard.unlink()
     with pytest.raises(ValueError, match=f"{shard.name} is missing: the data set is incomplete"):
-        record_index.load(str(folder), "train", shards)
+        catalogue.shards(catalogue.open_builder(folder), "train")
+
+
+@pytest.mark.parametrize(
+    "name, change",
+    [
+        ("shard", lambda column: column + 1),
+        ("offset", lambda column: column + 2**62),
+        ("offset", lambda column: -column - 1),
+        ("size", lambda column: column[:-1]),
+        ("num_frames", lambda column: column + 6),
+        ("num_frames", lambda column: column * 0),
+        ("first_chunk", lambda column: column[::-1]),
+        ("chunk_offset", lambda column: column + 2**40),
+        ("chunk_size", lambda column: column + 2**62),
+    ],
+)
+def test_an_index_that_lies_is_made_again(built, name, change):
+    folder, shards = built
+    good = record_index.load(str(folder), "train", shards, SHAPE)
+    bad = dataclasses.replace(good, **{name: np.ascontiguousarray(change(getattr(good, name)))})
+    record_index.save(bad, str(folder), "train")
+    assert equal(record_index.load(str(folder), "train", shards, SHAPE), good)
+    assert equal(record_index.load(str(folder), "train", shards, SHAPE), good)  # and stored
+
+
+def test_headers_that_claim_terabytes(built):
+    folder, shards = built
+    good = record_index.load(str(folder), "train", shards, SHAPE)
+    with zipfile.ZipFile(folder / "record_index-train.npz", "w") as archive:
+        for name in ("version", "bytes", *record_index._COLUMNS):
+            archive.writestr(f"{name}.npy", npy("(1000000000000,)"))
+    assert equal(record_index.load(str(folder), "train", shards, SHAPE), good)
+
+
+def test_records_that_cannot_be_of_these_chunks(built):
+    folder, shards = built
+    with pytest.raises(ValueError, match="a record claims [0-9]+ frames, but has [0-9]+ chunks of 2. Build the data set again"):
+        record_index.load(str(folder), "train", shards, (4, 4, 1, 2))
+    good = record_index.load(str(folder), "train", shards, SHAPE)
+    swollen = dataclasses.replace(good, chunk_size=good.chunk_size + 500)
+    assert "bytes; at most 160 were expected" in record_index._misfits(swollen, SHAPE)

@@ -1,0 +1,118 @@
+"""Records of clips read one by one in Python, with bounded memory: for statistics, index and preview.
+
+Training reads windows of them with TensorFlow's operations (`reader`).
+"""
+
+import math
+import os
+import struct
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from data_pipelines import clip_storage
+
+HEADER_BYTES, FOOTER_BYTES = 12, 4
+"""TFRecord framing: length of the data and checksum of the length before the data, checksum of the data behind it."""
+_BLOCK_FRAMES, _BLOCK_BYTES = 64, 1 << 26
+
+
+class Record(NamedTuple):
+    """One clip as it is stored."""
+
+    path: str
+    """The shard."""
+    position: int
+    """Byte offset of the record in it."""
+    data: bytes
+    """The serialized `tf.train.Example`."""
+    features: Any
+    """Its features by name."""
+
+    @property
+    def where(self) -> str:
+        return f"{self.path}: the record at byte {self.position}"
+
+    @property
+    def num_frames(self) -> int:
+        return self.features["num_frames"].int64_list.value[0]
+
+    @property
+    def chunks(self) -> Sequence[bytes]:
+        return self.features[clip_storage.STORED].bytes_list.value
+
+    def text(self, name: str) -> bytes:
+        """A string of the record; empty where it has none of that name."""
+        return b"".join(self.features[name].bytes_list.value) if name in self.features else b""
+
+    def blocks(self, shape: Sequence[int]) -> Iterator[np.ndarray]:
+        """The frames, uint8 [n, H, W, C] at a time, so that a long clip needs no more memory than a short one.
+
+        `shape` is (H, W, C, K). Raises `ValueError` where frames are missing or damaged."""
+        left = self.num_frames
+        step = max(min(_BLOCK_FRAMES // shape[-1], _BLOCK_BYTES // math.prod(shape)), 1)
+        try:
+            for first in range(0, len(self.chunks), step):
+                frames = clip_storage.inflate_chunks(self.chunks[first : first + step], shape)[:left]
+                left -= len(frames)
+                if len(frames):
+                    yield frames
+        except ValueError as error:
+            raise ValueError(f"{self.where}: {error} Build the data set again.") from error
+        if left:
+            raise ValueError(f"{self.where}: {left} of its frames are not there. Build the data set again.")
+
+
+def _damaged(path: str, position: int, reason: str) -> ValueError:
+    advice = "Build the data set again, or copy it again from where it came."
+    return ValueError(f"{path} is damaged at byte {position} ({reason}). {advice}")
+
+
+def _check_framing(path: str) -> None:
+    """Walks the records' lengths, so that none is believed that the file is too short for. Raises `ValueError`."""
+    position, size = 0, os.path.getsize(path)
+    with open(path, "rb") as file:
+        while position < size:
+            header = file.read(HEADER_BYTES)
+            length = struct.unpack("<Q", header[:8])[0] if len(header) == HEADER_BYTES else size
+            if length > size - position - HEADER_BYTES - FOOTER_BYTES:
+                raise _damaged(path, position, "a record that ends behind the end of the file")
+            position = file.seek(length + FOOTER_BYTES, os.SEEK_CUR)
+
+
+def _parsed(path: str, position: int, data: bytes) -> Record:
+    try:
+        record = Record(path, position, data, tf.train.Example.FromString(data).features.feature)
+        reason = "no frames"
+    except Exception as error:  # protobuf's error classes differ between its implementations
+        record, reason = None, type(error).__name__
+    if record is None or len(record.features["num_frames"].int64_list.value) != 1 or record.num_frames < 1 or not record.chunks:
+        raise ValueError(f"{path}: the record at byte {position} is not a clip ({reason}). Build the data set again.")
+    return record
+
+
+def read(paths: Sequence[str]) -> Iterator[Record]:
+    """All records of some shards in stored order, checksums verified.
+
+    Raises `ValueError`, naming file and place, for one that is damaged or no clip."""
+    for path in paths:
+        _check_framing(path)
+        position, stream = 0, iter(tf.data.TFRecordDataset(path, buffer_size=1 << 18))
+        while True:
+            try:
+                data = next(stream).numpy()
+            except StopIteration:
+                break
+            except tf.errors.OpError as error:
+                raise _damaged(path, position, error.message) from error
+            yield _parsed(path, position, data)
+            position += HEADER_BYTES + len(data) + FOOTER_BYTES
+
+
+def read_at(path: str, position: int, size: int) -> Record:
+    """The record of `size` bytes at a known place. Raises `ValueError` where there is no clip."""
+    with open(path, "rb") as file:
+        file.seek(position + HEADER_BYTES)
+        return _parsed(path, position, file.read(size))
