@@ -1,6 +1,13 @@
+import os
 import pathlib
+import re
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+ROOT = pathlib.Path(__file__).resolve().parent
+URL = "https://github.com/svg-tf/svg_tf"
+SHIPPED = ("smmnist_mini",)  # small trained runs that `svg_tf.from_preset` finds in an installed package
 
 EXTRAS = {
     "demo": ["scikit-learn>=1.5"],
@@ -12,15 +19,72 @@ EXTRAS = {
 }
 EXTRAS["all"] = sorted({requirement for extra in EXTRAS.values() for requirement in extra})
 
+
+def read(name):
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def version():
+    """From the file, so that nothing of the package is imported here."""
+    return re.search(r'^__version__ = "([^"]+)"$', read("svg_tf/version.py"), re.MULTILINE)[1]
+
+
+def long_description():
+    """README.md for package indices, which have none of the repository's files: pictures go, links to files become text."""
+    text = re.sub(r"!\[[^\]]*\]\((?!https?:)[^)]*\)", "", read("README.md"))
+    text = re.sub(r"<img\b[^>]*\bsrc=[\"'](?!https?:)[^>]*>", "", text)
+    return re.sub(r"\[([^\]]+)\]\((?!https?:|#)[^)]*\)", r"\1", text)
+
+
+class BuildWithRuns(build_py):
+    """The package's files and, below svg_tf/shipped, configuration and weights of small trained runs."""
+
+    def shipped(self):
+        for name in SHIPPED:
+            run = ROOT / "saved_models" / name / "run"
+            for source in (run / "config.json", *sorted((run / "checkpoints").glob("step-*.npz"))):
+                yield source, os.path.join(self.build_lib, "svg_tf", "shipped", name, "run", source.relative_to(run))
+
+    def run(self):
+        super().run()
+        if getattr(self, "editable_mode", False):
+            return
+        for source, target in self.shipped():
+            self.mkpath(os.path.dirname(target))
+            self.copy_file(str(source), target)
+
+    def get_outputs(self, include_bytecode=1):
+        own = [] if getattr(self, "editable_mode", False) else [target for _, target in self.shipped()]
+        return super().get_outputs(include_bytecode) + own
+
+
 setup(
     name="svg_tf",
-    version="0.1.0",
-    description="Stochastic Video Generation with a Learned Prior in TensorFlow and Keras",
-    long_description=pathlib.Path("README.md").read_text(encoding="utf-8"),
+    version=version(),
+    description="Stochastic video prediction in TensorFlow and Keras: SVG, SRVP and their relatives",
+    long_description=long_description(),
     long_description_content_type="text/markdown",
+    author="The svg_tf authors",
+    url=URL,
+    project_urls={"Source": URL, "Changes": f"{URL}/blob/main/CHANGELOG.md"},
     license="Apache-2.0",
-    python_requires=">=3.10,<3.13",
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Multimedia :: Video",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
+    ],
+    python_requires=">=3.10,<3.14",
     packages=find_packages(include=["svg_tf", "svg_tf.*", "data_pipelines", "data_pipelines.*"]),
+    package_data={"svg_tf": ["py.typed"], "data_pipelines": ["py.typed"]},
+    cmdclass={"build_py": BuildWithRuns},
     install_requires=[
         "tensorflow>=2.19,<2.22",
         "keras>=3.10,<3.16",

@@ -10,6 +10,7 @@ import pathlib
 import re
 import socket
 import tempfile
+from collections.abc import Iterable
 from typing import Any
 
 import filelock
@@ -30,6 +31,29 @@ def local(path: str | os.PathLike, what: str = "path") -> pathlib.Path:
             "copy the files, or mount the store."
         )
     return pathlib.Path(path).expanduser()
+
+
+def distinct_outputs(outputs: Iterable[str | os.PathLike], inputs: Iterable[str | os.PathLike] = ()) -> None:
+    """Raises `ValueError` where two of `outputs` are one place, or one of them is one of `inputs` (by links, too)."""
+    read = {place: path for path in inputs for place in _places(path)}
+    written: dict = {}
+    for path in outputs:
+        for place in _places(path):
+            if place in read:
+                raise ValueError(f"{path} would be written over {read[place]}, which is read; choose another name.")
+        if any(place in written for place in _places(path)):
+            raise ValueError(f"Two outputs would have one name, {path}; choose others.")
+        written |= dict.fromkeys(_places(path), path)
+
+
+def _places(path) -> set:
+    """What identifies a path: where it leads, and the file that is there."""
+    path = pathlib.Path(path).expanduser()
+    places: set = {os.path.realpath(path)}
+    with contextlib.suppress(OSError):
+        facts = path.stat()
+        places.add((facts.st_dev, facts.st_ino))
+    return places
 
 
 @contextlib.contextmanager

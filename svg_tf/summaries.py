@@ -1,17 +1,24 @@
-"""Tiles to TensorBoard: animated GIFs and pictures in the Images tab, scalars.
+"""What TensorBoard shows beside scalars: animated GIFs and pictures, a layout of the charts, and what a run is.
 
 TensorBoard has no video plugin; its images plugin serves the stored bytes as they are, and browsers animate a GIF. The
 bytes therefore go into a summary with the images plugin's metadata, where `tf.summary.image` would re-encode them as PNG.
 """
 
+import contextlib
 import io
 import os
 import pathlib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image, UnidentifiedImageError
 from tensorboard.compat.proto import event_pb2
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.custom_scalar import metadata as layout_metadata
+from tensorboard.plugins.hparams import api as hparams
 from tensorboard.plugins.image import metadata as image_metadata
 
 from svg_tf import visualization
@@ -59,6 +66,54 @@ def _write(name, encoded, width, height, step, description) -> bool:
     # The images plugin's format: width and height as decimal strings, then the encoded images.
     tensor = tf.constant([str(width).encode(), str(height).encode(), encoded])
     return bool(tf.summary.write(name, tensor, step=int(step), metadata=metadata))
+
+
+def layout(charts: Mapping[str, Mapping[str, Sequence[str]]]) -> bool:
+    """Writes the layout of the Custom Scalars tab to the current default writer.
+
+    charts: category -> title of a chart -> the tags in it; curves of all runs (training, validation) share a chart.
+    """
+    categories = [
+        layout_pb2.Category(
+            title=category,
+            chart=[
+                layout_pb2.Chart(title=title, multiline=layout_pb2.MultilineChartContent(tag=[f"^{re.escape(t)}$" for t in tags]))
+                for title, tags in of_category.items()
+            ],
+        )
+        for category, of_category in charts.items()
+    ]
+    content = layout_pb2.Layout(category=categories).SerializeToString()
+    metadata = layout_metadata.create_summary_metadata()
+    return bool(tf.summary.write(layout_metadata.CONFIG_SUMMARY_TAG, tf.constant(content), step=0, metadata=metadata))
+
+
+def hyperparameters(values: Mapping[str, Any], name: str, metrics: Mapping[str, tuple[str, str]]) -> None:
+    """Writes a run's hyper-parameters to the current default writer, so that runs compare in the HParams tab.
+
+    values: numbers, booleans and strings by name; None is written as "none". name: of the run. metrics: title -> (subfolder of
+    the run's logs, tag) of the scalars that are shown beside them.
+    """
+    written = {key: "none" if value is None else value for key, value in values.items()}
+    shown = [hparams.Metric(tag, group=group, display_name=title) for title, (group, tag) in metrics.items()]
+    hparams.hparams_config([hparams.HParam(key) for key in written], shown)
+    hparams.hparams(written, trial_id=name)
+
+
+@contextlib.contextmanager
+def once(log_dir, suffix: str):
+    """The default writer, within the block, of the one event file of `log_dir` with this suffix; earlier ones are replaced.
+
+    For what a run says of itself at step 0: a run that continues says it anew, and nothing stands there twice.
+    """
+    log_dir = pathlib.Path(log_dir)
+    before = list(log_dir.glob(f"events.out.tfevents.*{suffix}"))
+    writer = tf.summary.create_file_writer(str(log_dir), filename_suffix=suffix)
+    with writer.as_default(step=0):
+        yield writer
+    writer.close()
+    for path in before:
+        path.unlink(missing_ok=True)
 
 
 def purge(log_dir, step: int) -> int:

@@ -1,21 +1,21 @@
 """Frames to tiles: animated grids, filmstrips, and their GIF and PNG encodings. NumPy and Pillow only.
 
 True frames (the context, and the truth) have a thin dashed border, predicted frames a thick solid one, and each animation
-step is labelled "context t=3" or "predicted t=9": nothing has to be read from a colour.
+step is labelled "context t=3" or "predicted t=9": nothing has to be read from a color.
 """
 
 import io
-import os
 import pathlib
-import tempfile
 from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from data_pipelines import files
+
 Row = tuple[str, np.ndarray]
 
-TRUE_COLOUR, PREDICTED_COLOUR = (0, 114, 178), (230, 159, 0)  # Okabe and Ito's blue and orange
+TRUE_COLOR, PREDICTED_COLOR = (0, 114, 178), (230, 159, 0)  # Okabe and Ito's blue and orange
 TRUTH = "truth"  # rows whose label starts so hold true frames at every step
 _BORDER, _GAP, _TEXT_HEIGHT = 3, 2, 13
 _BACKGROUND, _INK = 255, (0, 0, 0)
@@ -117,7 +117,7 @@ def encode_gif(frames, fps: float = 6.0) -> bytes:
     """frames: uint8 [T, H, W, 3] (or as `to_uint8` takes) -> an endlessly repeating GIF of T frames.
 
     fps: in (0, 50]; GIF counts time in hundredths of a second, and viewers slow anything above 50 down. Equal neighbours
-    are merged into one frame shown for as long. Each frame has its own palette of 256 colours.
+    are merged into one frame shown for as long. Each frame has its own palette of 256 colors.
     """
     frames = to_uint8(frames)
     if frames.ndim != 4:
@@ -137,7 +137,7 @@ def encode_gif(frames, fps: float = 6.0) -> bytes:
 
 def save_gif(path, frames, fps: float = 6.0) -> pathlib.Path:
     """Writes `encode_gif(frames, fps)` to `path` under a temporary name, then renames it."""
-    return write_atomically(path, encode_gif(frames, fps))
+    return files.write(path, encode_gif(frames, fps))
 
 
 def save_png(path, image) -> pathlib.Path:
@@ -147,23 +147,7 @@ def save_png(path, image) -> pathlib.Path:
         raise ValueError(f"image must be [H, W, 1 or 3], got shape {image.shape}.")
     stream = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(image)).save(stream, "PNG")
-    return write_atomically(path, stream.getvalue())
-
-
-def write_atomically(path, content: bytes) -> pathlib.Path:
-    """Writes a file under a temporary name beside it, then renames it: readers see the old content or the new one."""
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        pathlib.Path(temporary).unlink(missing_ok=True)
-        raise
-    return path
+    return files.write(path, stream.getvalue())
 
 
 def _checked_rows(rows, n_past, what) -> np.ndarray:
@@ -201,12 +185,12 @@ def _bordered(frame: np.ndarray, scale: int, predicted: bool) -> np.ndarray:
     h, w = frame.shape[0] + 2 * _BORDER, frame.shape[1] + 2 * _BORDER
     tile = np.full((h, w, 3), _BACKGROUND, np.uint8)
     if predicted:
-        tile[:] = PREDICTED_COLOUR
+        tile[:] = PREDICTED_COLOR
     else:
         inner = _BORDER - 1  # a line of one pixel directly around the frame, dashed
         for line in (tile[inner, inner : w - inner], tile[h - _BORDER, inner : w - inner], tile[inner : h - inner, inner],
                      tile[inner : h - inner, w - _BORDER]):  # fmt: skip
-            line[(np.arange(len(line)) // 4) % 2 == 0] = TRUE_COLOUR
+            line[(np.arange(len(line)) // 4) % 2 == 0] = TRUE_COLOR
     tile[_BORDER:-_BORDER, _BORDER:-_BORDER] = frame
     return tile
 

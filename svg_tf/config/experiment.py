@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from data_pipelines.checks import integer, number, require
+from svg_tf import protocols
 from svg_tf.config.base import Config, ModelConfig, runtime
 
 
@@ -24,7 +25,7 @@ class MovingMNISTConfig(Config):
     """Largest velocity component in pixels a frame; None: scaled with the canvas (4 at 64 px, 2 at 32 px)."""
     deterministic: bool = False
     """Digits reflect at the walls, as in Srivastava et al. 2015, in place of drawing a new velocity."""
-    variant: Literal["reference", "srvp"] = "reference"
+    variant: protocols.Motion = "reference"
     digits: Literal["mnist", "uci"] = "mnist"
     """mnist: 60,000 + 10,000 digits; uci: the 1,797 digits that come with scikit-learn (no download)."""
     train_digits: Literal["split", "all"] = "split"
@@ -163,7 +164,7 @@ class EvalConfig(Config):
     n_future: int = 25
     """Frames predicted at test, after n_past context frames."""
     n_samples: int = 100
-    protocol: Literal["srvp", "svg"] = "srvp"
+    protocol: protocols.SSIM = "srvp"
     """SSIM's definition, see `svg_tf.evaluation.metrics.frame`."""
     validation_steps: int = 10
     summary_sequences: int = 4

@@ -1,22 +1,23 @@
 """Several evaluations side by side: one table, Fig. 7/8-style curves, and paired differences; runs of several seeds pooled."""
 
-import json
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from svg_tf import visualization
+from data_pipelines import files
+from data_pipelines.checks import require
 from svg_tf.evaluation import plots, report
 from svg_tf.evaluation.metrics import video
 
 Folder = str | os.PathLike
+_SHARED_OPTIONS = ("n_past", "n_future", "protocol")
 
 
 def find(directory) -> pathlib.Path:
     """The evaluation of a run: the folder itself, or its subfolder "evaluation". Raises `ValueError` where there is none."""
-    directory = pathlib.Path(directory)
+    directory = files.local(directory, "an evaluation's folder")
     for candidate in (directory, directory / "evaluation"):
         if (candidate / "report.json").is_file():
             return candidate
@@ -35,17 +36,45 @@ def compare(evaluations: Mapping[str, Folder | Sequence[Folder]], out_dir) -> di
     Returns the comparison as a dict. Raises `ValueError`, before anything is written, for fewer than two labels and for
     evaluations of different data, protocol, or numbers of context and predicted frames.
     """
-    if len(evaluations) < 2:
-        raise ValueError(f"compare needs at least two evaluations, got {list(evaluations)}.")
+    require(len(evaluations) >= 2, f"compare needs at least two evaluations, got {list(evaluations)}.")
     report.require_matplotlib()
-    groups = {label: [report.read(find(folder)) for folder in _folders(entry)] for label, entry in evaluations.items()}
+    out_dir = files.local(out_dir, "the comparison's folder")
+    places = {label: [find(folder) for folder in _folders(entry)] for label, entry in evaluations.items()}
+    files.distinct_outputs([out_dir], [folder for folders in places.values() for folder in folders])
+    groups = {label: [report.read(folder) for folder in folders] for label, folders in places.items()}
+    _check_comparable(groups)
+    comparison, metrics = _compared(groups)
+    (first, _), *_ = next(iter(groups.values()))
+    horizons = {r["horizon"] for group in groups.values() for r, _ in group}
+    panels = [
+        (report.title(metric, first), [(label, row[metric]["per_step"]) for label, row in comparison["rows"].items()])
+        for metric in metrics
+    ]
+    with files.locked(out_dir, "writes a comparison into"):
+        horizon = horizons.pop() if len(horizons) == 1 else None
+        plots.curves(out_dir / "comparison.png", panels, first["options"]["n_past"], horizon)
+        files.write(out_dir / "comparison.md", markdown(comparison, metrics, first))
+        files.write_json(out_dir / "comparison.json", comparison, indent=1)
+    return comparison
+
+
+Groups = dict[str, list[tuple[dict, dict[str, np.ndarray]]]]  # label -> (report, scores) of each run
+
+
+def _check_comparable(groups: Groups) -> None:
+    """Raises `ValueError` where data or protocol differ."""
     first_label, ((first, _), *_) = next(iter(groups.items()))
     for label, other in ((label, r) for label, group in groups.items() for r, _ in group):
-        for what, a, b in [("the data (SHA-256)", first["data_sha256"], other["data_sha256"])] + [
-            (f"option {name}", first["options"][name], other["options"][name]) for name in ("n_past", "n_future", "protocol")
-        ]:
+        facts = [("the data (SHA-256)", first["data_sha256"], other["data_sha256"])]
+        facts += [(f"option {name}", first["options"][name], other["options"][name]) for name in _SHARED_OPTIONS]
+        for what, a, b in facts:
             if a != b:
                 raise ValueError(f"Evaluations cannot be compared: {what} is {a!r} for {first_label!r} and {b!r} for {label!r}.")
+
+
+def _compared(groups: Groups) -> tuple[dict, list[str]]:
+    """(the comparison, the metrics that all evaluations have)."""
+    (first, _), *_ = next(iter(groups.values()))
     metrics = [m for m in first["results"] if all(m in r["results"] for group in groups.values() for r, _ in group)]
     n_past, labels = first["options"]["n_past"], list(groups)
     pooled = {
@@ -60,9 +89,8 @@ def compare(evaluations: Mapping[str, Folder | Sequence[Folder]], out_dir) -> di
         "copy of the last frame (moving only)": _row(first, "copy_last", "moving", metrics),
         "blank frame": _row(first, "blank", "all", metrics),
     }
-    every = [r for group in groups.values() for r, _ in group]
     comparison = {
-        "options": {name: first["options"][name] for name in ("n_past", "n_future", "protocol")},
+        "options": {name: first["options"][name] for name in _SHARED_OPTIONS},
         "samples": {label: group[0][0]["drawn_samples"] for label, group in groups.items()},
         "runs": {label: len(group) for label, group in groups.items()},
         "evaluation_seeds": {label: [r["options"]["seed"] for r, _ in group] for label, group in groups.items()},
@@ -77,17 +105,7 @@ def compare(evaluations: Mapping[str, Folder | Sequence[Folder]], out_dir) -> di
         ],
         "versions": first["versions"],
     }
-    out_dir = pathlib.Path(out_dir)
-    panels = []
-    for metric in metrics:
-        lines = [(label, row[metric]["per_step"]) for label, row in comparison["rows"].items()]
-        panels.append((report.title(metric, first), lines))
-    horizons = {r["horizon"] for r in every}
-    plots.curves(out_dir / "comparison.png", panels, n_past, horizons.pop() if len(horizons) == 1 else 0)
-    visualization.write_atomically(out_dir / "comparison.md", markdown(comparison, metrics, first).encode())
-    text = json.dumps(comparison, indent=1, allow_nan=False) + "\n"
-    visualization.write_atomically(out_dir / "comparison.json", text.encode())
-    return comparison
+    return comparison, metrics
 
 
 def _folders(entry) -> list:

@@ -1,13 +1,13 @@
-"""Plots by matplotlib, in colours that colour-blind readers can tell apart (Okabe and Ito) and with a line style for each."""
+"""Plots by matplotlib, in colors that color-blind readers can tell apart (Okabe and Ito) and with a line style for each."""
 
 import io
 import pathlib
 
 import numpy as np
 
-from svg_tf import visualization
+from data_pipelines import files
 
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#000000", "#56B4E9", "#D55E00", "#F0E442")
+COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#000000", "#56B4E9", "#D55E00", "#F0E442")
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 3)), (0, (3, 1)))
 
 
@@ -25,24 +25,23 @@ def save(fig, path) -> pathlib.Path:
     """Writes a figure as PNG, atomically."""
     stream = io.BytesIO()
     fig.savefig(stream, format="png", dpi=120, metadata={"Software": None})
-    return visualization.write_atomically(path, stream.getvalue())
+    return files.write(path, stream.getvalue())
 
 
-def curves(path, panels, n_past: int, horizon: int = 0) -> pathlib.Path:
+def curves(path, panels, n_past: int, horizon: int | None = None) -> pathlib.Path:
     """Figs. 7 and 8: mean and 95 % band of each curve against the time step, one panel for each metric.
 
-    panels: (title, [(label, {"t", "mean", "half_width"})]). horizon: frames of a training sequence, a dotted vertical line;
-    0 = none.
+    panels: (title, [(label, {"t", "mean", "half_width"})]). horizon: frames of a training sequence, a dotted vertical line.
     """
     fig, axes = figure(1, len(panels))
     for ax, (title, lines) in zip(axes[0], panels, strict=True):
         for i, (label, values) in enumerate(lines):
             t, mean = np.asarray(values["t"]), np.asarray(values["mean"])
             half = np.array([0.0 if h is None else h for h in values["half_width"]])
-            colour, style = COLOURS[i % len(COLOURS)], STYLES[i % len(STYLES)]
-            ax.plot(t, mean, color=colour, linestyle=style, label=label, marker="." if len(t) == 1 else None)
-            ax.fill_between(t, mean - half, mean + half, color=colour, alpha=0.2, linewidth=0)
-        if horizon > n_past:
+            color, style = COLORS[i % len(COLORS)], STYLES[i % len(STYLES)]
+            ax.plot(t, mean, color=color, linestyle=style, label=label, marker="." if len(t) == 1 else None)
+            ax.fill_between(t, mean - half, mean + half, color=color, alpha=0.2, linewidth=0)
+        if horizon and horizon > n_past:
             ax.axvline(horizon - 1, color="#666666", linestyle=":", linewidth=1.2)
             ax.annotate("training horizon", (horizon - 1, 1), xycoords=("data", "axes fraction"), rotation=90, fontsize=7,
                         ha="right", va="top", color="#666666")  # fmt: skip

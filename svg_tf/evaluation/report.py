@@ -6,12 +6,13 @@ import zipfile
 
 import numpy as np
 
-from svg_tf import versions, visualization
-from svg_tf.evaluation import plots
+from data_pipelines import files
+from svg_tf import versions
+from svg_tf.evaluation import fvd, plots
 from svg_tf.evaluation.metrics import video
-from svg_tf.evaluation.metrics.perceptual import FVD
 
-FORMAT = 1
+FORMAT = 2
+TERM = "bound_"  # before the names of the objective's terms among the scores
 TITLES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "mse": "MSE", "lpips": "LPIPS"}
 ROWS = {"best": "best of S", "mean": "mean over samples", "copy_last": "copy of the last frame", "blank": "blank frame"}
 
@@ -24,10 +25,10 @@ def require_matplotlib() -> None:
         raise ValueError('Reports and figures need matplotlib: pip install "svg_tf[plots]".') from None
 
 
-def summarise(header: dict, scores: dict, higher_is_better: dict[str, bool]) -> tuple[dict[str, np.ndarray], dict]:
+def summarize(header: dict, scores: dict, higher_is_better: dict[str, bool]) -> tuple[dict[str, np.ndarray], dict]:
     """Best of S, means and intervals.
 
-    scores: model_* [N, S, T], copy_last_* and blank_* [N, T], moving [N], elbo_* [N, steps], ... as evaluation keeps them.
+    scores: model_* [N, S, T], copy_last_* and blank_* [N, T], moving [N], bound_* [N, frames], nats [N], ... as evaluation keeps them.
     Returns (arrays for scores.npz: per sequence and step, row_metric [N, T]; the report).
     """
     options, moving = header["options"], scores["moving"].astype(bool)
@@ -55,19 +56,14 @@ def summarise(header: dict, scores: dict, higher_is_better: dict[str, bool]) -> 
         "n_moving": int(moving.sum()),
         "higher_is_better": {name: higher_is_better[name] for name in metrics},
         "results": results,
-        "negative_elbo": _negative_elbo(header, scores),
     }
+    bound = _bound(scores)
+    if bound:
+        report["bound"] = bound
     if "diversity" in scores:
-        mean, half = video.mean_interval(scores["diversity"])
-        report["diversity"] = {"mean": float(mean), "half_width": number(half), "n": len(moving), "unit": "RMS pixel difference"}
+        report["diversity"] = {**_mean(scores["diversity"]), "unit": "RMS pixel difference"}
     if "fvd_real" in scores and len(moving) > 1:
-        report["fvd"] = {
-            "value": FVD.distance(scores["fvd_real"], scores["fvd_model"]),
-            "n": len(moving),
-            "frames": options["n_past"] + options["n_future"],
-            "context_included": True,
-            "biased": len(moving) < FVD.dimensions,
-        }
+        report["fvd"] = fvd.summary(header, scores)
     return kept, report
 
 
@@ -92,26 +88,27 @@ def statistics(values: np.ndarray, n_past: int) -> dict:
     }
 
 
-def _negative_elbo(header: dict, scores: dict) -> dict:
-    """Of all frames that the model predicts with posterior latents: the objective and, where there are latents, nats per frame.
+def _bound(scores: dict) -> dict:
+    """Of true frames with posterior latents: the terms of the objective by name, per frame, and the negative ELBO in nats.
 
-    SVG's objective mse + beta KL (mse a mean over D pixels) is, up to a constant and the factor beta, the negative ELBO of a
-    Gaussian likelihood of variance beta D / 2; with that variance it can be stated in nats. SRVP has a variance of its own, and
-    weighs its KL divergences apart: its bound is given in nats alone.
+    Empty for a model that bounds no likelihood; without nats where its objective is none for any observation.
     """
-    model, variance = header["model"], header["likelihood_variance"]
-    mse, kl = (scores[f"elbo_{name}"].mean(axis=1, dtype=np.float64) for name in ("mse", "kl"))
-    values, result = {"mse": mse, "kl_nats": kl}, {}
-    if header["kl_weight"] is not None:
-        values["objective"] = mse + header["kl_weight"] * kl
-    if variance is not None:
-        d = model["image_size"] ** 2 * model["channels"]
-        values["nats"] = d / 2 * np.log(2 * np.pi * variance) + d * mse / (2 * variance) + kl
-        result["likelihood_variance"] = variance
-    for name, value in values.items():
-        mean, half = video.mean_interval(value)
-        result[name] = {"mean": float(mean), "half_width": number(half), "n": len(value)}
+    terms = {name.removeprefix(TERM): values for name, values in scores.items() if name.startswith(TERM)}
+    if not terms:
+        return {}
+    n_frames = next(iter(terms.values())).shape[1]
+    of_terms = {name: _mean(values.mean(axis=1, dtype=np.float64)) for name, values in terms.items()}
+    result = {"n_frames": n_frames, "terms": of_terms}
+    if "nats" in scores:
+        nats = scores["nats"].astype(np.float64)
+        result |= {"nats": _mean(nats), "nats_per_frame": _mean(nats / n_frames)}
     return result
+
+
+def _mean(values: np.ndarray) -> dict:
+    """values [N] -> their mean and 95 % half-width."""
+    mean, half = video.mean_interval(values)
+    return {"mean": float(mean), "half_width": number(half), "n": len(values)}
 
 
 def write(report: dict, out_dir) -> None:
@@ -126,8 +123,8 @@ def write(report: dict, out_dir) -> None:
         ]
         panels.append((title(metric, report), curves))
     plots.curves(out_dir / "curves.png", panels, past, horizon)
-    visualization.write_atomically(out_dir / "report.md", markdown(report).encode())
-    visualization.write_atomically(out_dir / "report.json", (json.dumps(report, indent=1, allow_nan=False) + "\n").encode())
+    files.write(out_dir / "report.md", markdown(report))
+    files.write_json(out_dir / "report.json", report, indent=1)
 
 
 def title(metric: str, report: dict) -> str:
@@ -166,21 +163,11 @@ def markdown(report: dict) -> str:
                 name = heading.replace("S", str(report["drawn_samples"]))
                 cells = [with_interval(e, 2 if m == "psnr" else 4) for m, e in zip(metrics, entries, strict=True)]
                 lines.append(f"| {name} | {subset} | " + " | ".join(cells) + " |")
-    elbo = report["negative_elbo"]
-    parts = [f"objective mse + β KL {with_interval(elbo['objective'], 6)}"] if "objective" in elbo else []
-    parts += [f"mse {with_interval(elbo['mse'], 6)}", f"KL {with_interval(elbo['kl_nats'], 3)} nats"]
-    lines += ["", f"Per frame, with posterior latents: {', '.join(parts)}."]
-    if "nats" in elbo:
-        lines.append(
-            f"Negative ELBO per frame: {with_interval(elbo['nats'], 1)} nats "
-            f"(Gaussian of variance {elbo['likelihood_variance']:.4g})."
-        )
+    lines += _bound_lines(report.get("bound", {}))
     if "diversity" in report:
         lines.append(f"Diversity (mean pairwise RMS difference of samples): {with_interval(report['diversity'], 4)}.")
     if "fvd" in report:
-        fvd = report["fvd"]
-        note = ", fewer than 400 sequences: biased" if fvd["biased"] else ""
-        lines.append(f"FVD: {fvd['value']:.1f} (N {fvd['n']}, T {fvd['frames']}, context frames included{note}).")
+        lines.append(fvd.line(report["fvd"]))
     lines += ["", "![Curves](curves.png)", ""]
     lines += [f"- ![{s['file']}]({s['file']}) sequence {s['sequence']}" for s in report.get("shown", [])]
     lines += ["", f"Weights SHA-256 `{report['weights_sha256']}`, data SHA-256 `{report['data_sha256']}`."]
@@ -188,17 +175,54 @@ def markdown(report: dict) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _bound_lines(bound: dict) -> list[str]:
+    """The terms and the bound as sentences; none for a model that bounds no likelihood."""
+    if not bound:
+        return [""]
+    terms = ", ".join(f"{name} {with_interval(entry, 6 if entry['mean'] < 0.1 else 3)}" for name, entry in bound["terms"].items())
+    lines = ["", f"Per frame, with posterior latents: {terms}."]
+    if "nats" in bound:
+        lines.append(
+            f"Negative ELBO: {with_interval(bound['nats'], 1)} nats a sequence of {bound['n_frames']} frames, "
+            f"{with_interval(bound['nats_per_frame'], 1)} a frame."
+        )
+    elif "nats_per_frame" in bound:
+        lines.append(f"Negative ELBO: {with_interval(bound['nats_per_frame'], 1)} nats a frame.")
+    return lines
+
+
 def read(directory) -> tuple[dict, dict[str, np.ndarray]]:
-    """(report, scores) of an evaluation's folder. Raises `ValueError` where it is absent, unfinished or damaged."""
+    """(report, scores) of an evaluation's folder, of 0.1.0 too. Raises `ValueError` where it is absent, unfinished or damaged."""
     directory = pathlib.Path(directory)
     try:
-        report = json.loads((directory / "report.json").read_text(encoding="utf-8"))
+        report = upgraded(json.loads((directory / "report.json").read_text(encoding="utf-8")))
         with np.load(directory / "scores.npz", allow_pickle=False) as file:
             scores = {name: file[name] for name in file.files}
-        if report["format"] != FORMAT:
-            raise ValueError(f"format {report['format']}, expected {FORMAT}")
     except FileNotFoundError as error:
         raise ValueError(f"{directory} holds no finished evaluation ({pathlib.Path(error.filename).name} is missing).") from None
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, zipfile.BadZipFile) as error:
         raise ValueError(f"{directory} holds an evaluation that cannot be read ({error}).") from error
     return report, scores
+
+
+def upgraded(report: dict) -> dict:
+    """A report of 0.1.0 (format 1) as this version writes it. Raises `ValueError` for other formats.
+
+    Format 1 gives the bound per frame alone, and does not say of how many frames.
+    """
+    if report["format"] == FORMAT:
+        return report
+    if report["format"] != 1:
+        raise ValueError(f"format {report['format']}, expected {FORMAT}")
+    dropped = ("negative_elbo", "kl_weight", "likelihood_variance")
+    new = {name: value for name, value in report.items() if name not in dropped} | {"format": FORMAT}
+    old = report.get("negative_elbo", {})
+    names = {"mse": "mse", "kl_nats": "kl", "objective": "objective"}
+    terms = {now: old[before] for before, now in names.items() if before in old}
+    if terms:
+        new["bound"] = {"terms": terms} | ({"nats_per_frame": old["nats"]} if "nats" in old else {})
+    new["options"] = {name: None if value in ("", 0) and name in _NOW_NONE else value for name, value in report["options"].items()}
+    return new
+
+
+_NOW_NONE = ("sequences", "lpips", "lpips_sha256", "fvd", "fvd_sha256")

@@ -16,13 +16,17 @@ import time
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from svg_tf import config, visualization
+from data_pipelines import files
+from data_pipelines.checks import integer, one_of, require
+from svg_tf import config, protocols, visualization
+from svg_tf.evaluation import fvd as fvd_scores
 from svg_tf.evaluation import report
 from svg_tf.evaluation.metrics import frame, perceptual, video
+from svg_tf.families.interface import BoundsLikelihood
 
 CHUNK = 8  # sequences computed together; the last chunk is filled up with copies
 SAMPLES_AT_ONCE = 20
@@ -38,34 +42,40 @@ class Options:
     n_past: int = 5
     n_future: int = 25
     n_samples: int = 100
-    protocol: Literal["srvp", "svg"] = "srvp"
+    protocol: protocols.SSIM = "srvp"
     """SSIM's definition, see `svg_tf.evaluation.metrics.frame`."""
     seed: int = 0
-    sequences: int = 0
-    """Sequences evaluated, the first ones of the data; 0 = all."""
+    sequences: int | None = None
+    """Sequences evaluated, the first ones of the data; None: all."""
     batch_statistics: bool = False
-    """Normalise generation by the statistics of each chunk, as the reference's SVG-LP program does."""
-    lpips: str = ""
-    """.npz file of LPIPS weights; without it there is no LPIPS."""
-    lpips_sha256: str = ""
-    fvd: str = ""
-    """SavedModel folder of the I3D network; without it there is no FVD."""
-    fvd_sha256: str = ""
+    """Normalize generation by the statistics of each chunk, as the reference's SVG-LP program does."""
+    lpips: str | None = None
+    """.npz file of LPIPS weights (svg-tf import-lpips); without it there is no LPIPS."""
+    lpips_sha256: str | None = None
+    fvd: str | None = None
+    """Folder of the I3D network (svg-tf import-i3d, or a SavedModel); without it there is no FVD."""
+    fvd_sha256: str | None = None
+    fvd_convention: protocols.FVD | None = None
+    """Which frames FVD compares and in how many draws, see `svg_tf.evaluation.fvd`; None: srvp for the protocol srvp, else
+    predicted."""
+    fvd_draws: int | None = None
+    """Samples of each sequence for so many values of FVD, with an interval; None: as the convention says."""
+    fvd_resize: protocols.Resize | None = None
+    """How FVD enlarges frames; None: as usual for the network's weights."""
     random_shown: int = 3
     """Randomly chosen sequences shown as GIFs, besides the best and the worst one."""
     fps: int = 6
 
     def __post_init__(self):
-        for name, low in (("n_past", 1), ("n_future", 1), ("n_samples", 1), ("sequences", 0), ("random_shown", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < low:
-                raise ValueError(f"{name} must be an integer of at least {low}, got {value!r}.")
-        if self.protocol not in frame.PROTOCOLS:
-            raise ValueError(f"protocol must be one of {sorted(frame.PROTOCOLS)}, got {self.protocol!r}.")
-        if not 0 <= self.seed < 2**31:
-            raise ValueError(f"seed must be in [0, 2**31), got {self.seed}.")
-        if not 1 <= self.fps <= 50:
-            raise ValueError(f"fps must be in [1, 50], got {self.fps}.")
+        for name, low, high in (("n_past", 1, None), ("n_future", 1, None), ("n_samples", 1, None), ("random_shown", 0, None),
+                                ("seed", 0, 2**31 - 1), ("fps", 1, 50)):  # fmt: skip
+            integer(name, getattr(self, name), low, high)
+        for name, high in (("sequences", None), ("fvd_draws", fvd_scores.MAX_DRAWS)):
+            if getattr(self, name) is not None:
+                integer(name, getattr(self, name), 1, high)
+        one_of("protocol", self.protocol, frame.PROTOCOLS)
+        if self.fvd_convention is not None:
+            one_of("fvd_convention", self.fvd_convention, fvd_scores.CONVENTIONS)
 
 
 class _Chunk(NamedTuple):
@@ -76,65 +86,75 @@ class _Chunk(NamedTuple):
 
 
 def evaluate(
-    model, data, options: Options, out_dir, *, description: dict | None = None, horizon: int = 0, progress=print
+    model, data, options: Options, out_dir, *, description: dict | None = None, horizon: int | None = None, progress=print
 ) -> dict:
     """Samples futures of every sequence, scores them, and writes report.json, report.md, scores.npz, curves.png and GIFs.
 
     Args:
-      model: a predictor with `generate`, `elbo_terms` and `config`, as `svg_tf.SVG`.
+      model: a `VideoPredictor`. All it must do is predict; where it bounds the likelihood, the report says so.
       data: float array [N, T, H, W, C] in [0, 1], or a re-iterable of batches {"frames": [B, T, H, W, C]} of any size
         (a tf.data.Dataset) that gives the same sequences each time. With "velocities" [B, T, D, 2], sequences in which a
         digit stands still are known; else those are still whose future frames equal the last context frame.
       options: see `Options`.
       out_dir: folder of the report. One that holds an unfinished evaluation of the same model, data and options is
         continued; one with another evaluation is refused.
-      description: JSON-serialisable facts about run and data (names, step, split) for the report.
-      horizon: frames of a training sequence (n_past + n_future there), marked in the curves; 0 = unknown.
+      description: JSON-serializable facts about run and data (names, step, split) for the report.
+      horizon: frames of a training sequence (n_past + n_future there), marked in the curves; None: unknown.
       progress: called with a line of text after each chunk.
 
     Returns: the report as a dict. Raises `ValueError`, before any work is done, for sequences that are too short or do not fit
-    the model, weight files that are missing or have another checksum, or an `out_dir` of another evaluation.
+    the model, weight files that are missing or have another checksum, an `out_dir` of another evaluation, or one in which another
+    process evaluates (`files.InUseError`).
     """
-    out_dir = pathlib.Path(out_dir)
+    out_dir = files.local(out_dir, "the evaluation's folder")
     report.require_matplotlib()
+    files.distinct_outputs([out_dir], [path for path in (options.lpips, options.fvd) if path])
     batches = _batches(data)
     _check_first(model, next(iter(batches), None), options)
-    lpips = perceptual.LPIPS(options.lpips, options.lpips_sha256 or None) if options.lpips else None
-    fvd = perceptual.FVD(options.fvd, options.fvd_sha256 or None) if options.fvd else None
+    lpips = perceptual.LPIPS(options.lpips, options.lpips_sha256) if options.lpips else None
+    fvd = perceptual.FVD(options.fvd, options.fvd_sha256, options.fvd_resize or "") if options.fvd else None
+    if fvd:
+        fvd_scores.check(fvd, options)
     header = {
         "options": dataclasses.asdict(options),
         "model": config.to_dict(model.config),
-        "kl_weight": model.config.kl_weight,
-        "likelihood_variance": model.config.likelihood_variance,
         "weights_sha256": weights_checksum(model),
         "description": description or {},
         "horizon": horizon,
         "drawn_samples": _drawn(model, options),
         "lpips_sha256": lpips.sha256 if lpips else None,
         "fvd_sha256": fvd.sha256 if fvd else None,
+        "fvd_settings": {"convention": fvd_scores.name_of(options), "resize": fvd.resize} if fvd else None,
     }
-    work = _open(out_dir, header)
-    total, start, fresh = _total(batches, options), time.monotonic(), 0
-    count = 0
+    with files.locked(out_dir, "evaluates into"):
+        work = _open(out_dir, header)
+        count = _score_all(model, batches, options, work, lpips, fvd, progress)
+        scores = _gather(work, count)
+        np_scores, result = report.summarize(header, scores, HIGHER_IS_BETTER)
+        _save(out_dir / "scores.npz", np_scores)
+        result["shown"] = _show(model, batches, scores, options, out_dir)
+        report.write(result, out_dir)
+        shutil.rmtree(work)
+    return result
+
+
+def _score_all(model, batches, options: Options, work: pathlib.Path, lpips, fvd, progress) -> int:
+    """Scores every chunk that is not there yet. Returns the number of sequences."""
+    total, start = _total(batches, options), time.monotonic()
+    count = fresh = 0
     for chunk in _chunks(batches, options):
         path = work / f"chunk-{chunk.number:06d}.npz"
         if _load_chunk(path, chunk) is None:
             _save(path, _score(model, chunk, options, lpips, fvd))
             fresh += 1
         count += chunk.count
-        left = (time.monotonic() - start) / fresh * (total - count) / CHUNK if fresh and total else None
-        progress(
-            f"{count}/{total or '?'} sequences" + (f", {int(left) // 60}:{int(left) % 60:02d} left" if left is not None else "")
-        )
-    if count == 0:
-        raise ValueError("The data holds no sequence.")
-    scores = _gather(work, count)
-    np_scores, result = report.summarise(header, scores, HIGHER_IS_BETTER)
-    _save(out_dir / "scores.npz", np_scores)
-    result["shown"] = _show(model, batches, scores, options, out_dir)
-    report.write(result, out_dir)
-    shutil.rmtree(work)
-    return result
+        left = ""
+        if fresh and total:
+            seconds = int((time.monotonic() - start) / fresh * (total - count) / CHUNK)
+            left = f", {seconds // 60}:{seconds % 60:02d} left"
+        progress(f"{count}/{total or '?'} sequences{left}")
+    require(count > 0, "The data holds no sequence.")
+    return count
 
 
 def weights_checksum(model) -> str:
@@ -160,10 +180,10 @@ def _check_first(model, batch, options: Options) -> None:
         raise ValueError(f'data must give batches {{"frames": float [B, T, H, W, C]}}, got {type(batch).__name__}.')
     frames = batch["frames"]
     c = model.config
-    least, size = options.n_past + options.n_future, c.image_size
-    if frames.ndim != 5 or tuple(frames.shape[2:]) != (size, size, c.channels) or frames.shape[1] < least:
+    least, (height, width, channels) = options.n_past + options.n_future, c.frame_shape
+    if frames.ndim != 5 or tuple(frames.shape[2:]) != (height, width, channels) or frames.shape[1] < least:
         raise ValueError(
-            f"The sequences must be [B, T >= n_past + n_future = {least}, {size}, {size}, {c.channels}] for this model and these "
+            f"The sequences must be [B, T >= n_past + n_future = {least}, {height}, {width}, {channels}] for this model and these "
             f"options, got shape {tuple(frames.shape)}."
         )
     array = np.asarray(frames[:1])
@@ -171,12 +191,12 @@ def _check_first(model, batch, options: Options) -> None:
         raise ValueError(f"frames must be floats in [0, 1], got {array.dtype} in [{array.min()}, {array.max()}].")
     if options.n_past < c.least_context:
         raise ValueError(f"n_past must be at least {c.least_context} for this model, got {options.n_past}.")
-    if min(size, size) < len(frame.PROTOCOLS[options.protocol].weights):
-        raise ValueError(f"SSIM protocol {options.protocol!r} needs larger frames than {size} pixels.")
+    if min(height, width) < len(frame.PROTOCOLS[options.protocol].weights):
+        raise ValueError(f"SSIM protocol {options.protocol!r} needs larger frames than {height} x {width} pixels.")
 
 
-def _total(batches, options: Options) -> int:
-    """Sequences to come, 0 where unknown."""
+def _total(batches, options: Options) -> int | None:
+    """Sequences to come; None where unknown."""
     if isinstance(batches, list):
         known = sum(len(batch["frames"]) for batch in batches)
         return min(known, options.sequences) if options.sequences else known
@@ -221,7 +241,7 @@ def _moving(frames, velocities, options: Options) -> np.ndarray:
 
 
 def _score(model, chunk: _Chunk, options: Options, lpips, fvd) -> dict[str, np.ndarray]:
-    """All that is kept of a chunk: scores [count, S, n_future] of each metric, baselines, ELBO terms, features for FVD."""
+    """All that is kept of a chunk: scores [count, S, n_future] of each metric, baselines, terms of the bound, features for FVD."""
     frames, past = chunk.frames, options.n_past
     context, future = frames[:, :past], frames[:, past:]
     seeds = _seeds(options.seed, chunk.number)
@@ -237,14 +257,15 @@ def _score(model, chunk: _Chunk, options: Options, lpips, fvd) -> dict[str, np.n
             if n > 1:
                 out["diversity"] = video.diversity(samples[:, :_DIVERSITY_SAMPLES])
             if fvd:
-                out["fvd_real"] = fvd.features(frames)
-                out["fvd_model"] = fvd.features(np.concatenate([context, samples[:, 0]], axis=1))
+                out |= fvd_scores.features(fvd, options, context, future, samples, drawn)
     out |= {f"model_{name}": np.concatenate(parts, axis=1) for name, parts in kept.items()}
     copied = np.broadcast_to(context[:, -1:], future.shape)
     for row, predicted in (("copy_last", copied), ("blank", np.zeros_like(future))):
         out |= {f"{row}_{name}": value for name, value in _metrics(future, predicted, options.protocol, lpips).items()}
-    terms = model.elbo_terms(frames, seeds)
-    out |= {"elbo_mse": np.asarray(terms["mse"]), "elbo_kl": np.asarray(terms["kl"])}
+    if model.can(BoundsLikelihood):
+        bound = model.bound(frames, seeds)
+        out |= {f"{report.TERM}{name}": np.asarray(values) for name, values in bound.terms.items()}
+        out |= {"nats": np.asarray(bound.nats)} if bound.nats is not None else {}
     out = {name: value[: chunk.count] for name, value in out.items()}
     return out | {"moving": chunk.moving, "frames_sha256": _frames_checksum(chunk)}
 
@@ -262,8 +283,8 @@ def _metrics(truth, predicted, protocol, lpips) -> dict[str, np.ndarray]:
 
 
 def _drawn(model, options: Options) -> int:
-    """Samples drawn of each sequence: a model without latents has one future only."""
-    return options.n_samples if model.config.samples_differ else 1
+    """Samples drawn of each sequence: a deterministic model has one future only."""
+    return 1 if model.deterministic else options.n_samples
 
 
 def _seeds(seed: int, chunk_number: int) -> np.ndarray:
@@ -322,7 +343,7 @@ def _open(out_dir: pathlib.Path, header: dict) -> pathlib.Path:
             "Continue it with those, choose another folder, or remove this one."
         )
     if not path.exists():
-        visualization.write_atomically(path, text.encode())
+        files.write(path, text)
     return work
 
 
@@ -333,7 +354,7 @@ def _frames_checksum(chunk: _Chunk) -> np.ndarray:
 def _save(path: pathlib.Path, arrays: dict[str, np.ndarray]) -> None:
     stream = io.BytesIO()
     np.savez(stream, **arrays)
-    visualization.write_atomically(path, stream.getvalue())
+    files.write(path, stream.getvalue())
 
 
 def _load_chunk(path: pathlib.Path, chunk: _Chunk | None = None) -> dict[str, np.ndarray] | None:

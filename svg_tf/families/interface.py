@@ -22,6 +22,7 @@ class Family:
 
     config: its `ModelConfig`. model: its `VideoPredictor`. presets: name -> layers of differences (`svg_tf.presets`).
     figures: tuple of `svg_tf.evaluation.figures.Figure` of its own. cost: its arithmetic and memory (`svg_tf.families.cost`).
+    reference: how checkpoints of its published program are imported (`svg_tf.families.reference.Reference`).
     """
 
     config: str
@@ -29,6 +30,7 @@ class Family:
     presets: str | None = None
     figures: str | None = None
     cost: str | None = None
+    reference: str | None = None
 
     def load(self, part: str) -> Any:
         """The object behind a part; None where the family has none."""

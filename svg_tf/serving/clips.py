@@ -87,14 +87,14 @@ def write(path, context: np.ndarray, futures: np.ndarray, shown: int = 5, fps: i
     if suffix == ".npz":
         stream = io.BytesIO()
         np.savez_compressed(stream, context=context, futures=futures)
-        return visualization.write_atomically(path, stream.getvalue())
+        return files.write(path, stream.getvalue())
     rows = [(f"sample {s}", np.concatenate([context, future])) for s, future in enumerate(futures[:shown])]
     frames = visualization.grid([rows], n_past=len(context))
     if suffix == ".gif":
         return visualization.save_gif(path, frames, fps)
     if suffix != ".mp4":
         raise ValueError(f"Futures are written as {', '.join(OUTPUTS)}, got {path}.")
-    return visualization.write_atomically(path, encode_mp4(frames, fps))
+    return files.write(path, encode_mp4(frames, fps))
 
 
 def encode_mp4(frames: np.ndarray, fps: int) -> bytes:

@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import tensorflow as tf
 
+from data_pipelines import files
 from svg_tf import config, versions
 from svg_tf.config import ExperimentConfig
 from svg_tf.families.base import VideoPredictor
 from svg_tf.serving import card, remote, signatures, warmup
 from svg_tf.serving.limits import Limits, check_name
-from svg_tf.visualization import write_atomically
 
 EXTRA = "assets.extra"
 CONFIG_FILE, CARD_FILE = "config.json", "MODEL_CARD.md"
@@ -84,8 +84,8 @@ def export(
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     batch = limits.server_batch(model.config.n_past, n_samples, n_future)
-    write_atomically(path / "models.config", models_config(path.name).encode())
-    write_atomically(path / "batching.config", batching_config(min(batch, BATCH_AT_MOST)).encode())
+    files.write(path / "models.config", models_config(path.name).encode())
+    files.write(path / "batching.config", batching_config(min(batch, BATCH_AT_MOST)).encode())
     return version
 
 

@@ -34,6 +34,11 @@ class AgreedStop:
     def __call__(self) -> bool:
         return self.agreed
 
+    @property
+    def signal(self) -> int | None:
+        """By which this worker was asked to stop; None where another one was."""
+        return getattr(self.asked, "signal", None)
+
 
 def with_rows(data: tf.data.Dataset, worker: int, workers: int) -> tf.data.Dataset:
     """Adds "row" int32 [b]: the place of each sequence in the global batch, of which worker w reads every workers-th row."""

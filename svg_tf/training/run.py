@@ -7,7 +7,6 @@ A run directory holds
 """
 
 import contextlib
-import dataclasses
 import logging
 import pathlib
 import tempfile
@@ -19,7 +18,7 @@ import tensorflow as tf
 
 import data_pipelines
 from data_pipelines import files
-from svg_tf import families, summaries
+from svg_tf import families, sources, summaries
 from svg_tf.config import ExperimentConfig
 from svg_tf.families.base import VideoPredictor
 from svg_tf.training import callbacks as svg_callbacks
@@ -82,12 +81,10 @@ def load_data(experiment: ExperimentConfig, split: str, seq_len: int | None = No
         "batch_size": data.batch_size,
         "seed": experiment.train.seed,
         "frame_stride": data.frame_stride,
-        "data_dir": data.data_dir,
         "tensors": families.get(model.family).load("model").tensors,
     }
-    if data.name == "moving_mnist":
-        arguments |= dataclasses.asdict(data.moving_mnist) | {"canvas": model.image_size}
-    return data_pipelines.load(data.name, split, **(arguments | overrides))
+    source = sources.of(experiment)
+    return data_pipelines.load(source.name, split, **(arguments | source.options | overrides))
 
 
 def train(
@@ -187,5 +184,6 @@ def _callbacks(experiment: ExperimentConfig, run_dir: pathlib.Path, state, saved
             kept, t.checkpoint_every, t.keep_checkpoints, training_state=state, steps_per_epoch=t.steps_per_epoch,
             before={"scalars": scalars, "videos": videos}, resume=saved, stop=stop,
         ),
+        svg_callbacks.Describe(logs, experiment),
         svg_callbacks.Progress(t.steps, batch_frames, t.log_every, shown=verbose),
     ]  # fmt: skip

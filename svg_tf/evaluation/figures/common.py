@@ -2,13 +2,13 @@
 
 import csv
 import io
-import json
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
-from svg_tf import summaries, visualization
+from data_pipelines import files
+from svg_tf import summaries
 
 SEQUENCES_AT_ONCE, SAMPLES_AT_ONCE = 8, 20
 
@@ -16,9 +16,10 @@ SEQUENCES_AT_ONCE, SAMPLES_AT_ONCE = 8, 20
 def check_frames(model, frames, least: int, what: str = "frames") -> np.ndarray:
     """float [N, T >= least, H, W, C] in [0, 1] of the model's size -> float32. Raises `ValueError`."""
     frames = np.asarray(frames)
-    size, channels = model.config.image_size, model.config.channels
-    if frames.ndim != 5 or frames.shape[2:] != (size, size, channels) or len(frames) < 1 or frames.shape[1] < least:
-        raise ValueError(f"{what} must be [N >= 1, T >= {least}, {size}, {size}, {channels}], got shape {frames.shape}.")
+    shape = model.config.frame_shape
+    if frames.ndim != 5 or frames.shape[2:] != shape or len(frames) < 1 or frames.shape[1] < least:
+        wanted = ", ".join(map(str, shape))
+        raise ValueError(f"{what} must be [N >= 1, T >= {least}, {wanted}], got shape {frames.shape}.")
     if frames.dtype.kind != "f" or not (frames.min() >= 0 and frames.max() <= 1):
         raise ValueError(f"{what} must be floats in [0, 1], got {frames.dtype} in [{frames.min():g}, {frames.max():g}].")
     return frames.astype(np.float32, copy=False)
@@ -44,19 +45,19 @@ def write_csv(path, columns: tuple[str, ...], rows: Iterable[tuple]) -> pathlib.
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(rows)
-    return visualization.write_atomically(path, stream.getvalue().encode())
+    return files.write(path, stream.getvalue())
 
 
 def write_json(path, values: dict) -> pathlib.Path:
-    return visualization.write_atomically(path, (json.dumps(values, indent=1, allow_nan=False) + "\n").encode())
+    return files.write_json(path, values, indent=1)
 
 
-def publish(log_dir, files: Mapping[str, str | pathlib.Path], step: int) -> None:
+def publish(log_dir, pictures: Mapping[str, str | pathlib.Path], step: int) -> None:
     """Shows figures in TensorBoard's Images tab: tag -> PNG or GIF file (GIFs animate)."""
     import tensorflow as tf
 
     writer = tf.summary.create_file_writer(str(pathlib.Path(log_dir) / "figures"))
     with writer.as_default():
-        for tag, path in files.items():
+        for tag, path in pictures.items():
             summaries.picture(tag, pathlib.Path(path), step)
     writer.close()

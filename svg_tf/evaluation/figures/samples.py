@@ -6,8 +6,11 @@ import numpy as np
 
 from svg_tf import visualization
 from svg_tf.evaluation.figures import common
+from svg_tf.evaluation.figures.figure import Figure, Setting, evaluated_clips
 from svg_tf.evaluation.metrics import frame
 from svg_tf.families.compiled import check_counts
+
+_LONG_FUTURE = 100
 
 
 def sample_figure(
@@ -17,7 +20,7 @@ def sample_figure(
     """Rows truth, deterministic (where a model is given), best of S by PSNR, random samples.
 
     Args:
-      model, deterministic: `svg_tf.SVG`-like; `deterministic` is the baseline trained without latents, or None.
+      model, deterministic: `VideoPredictor`s; `deterministic` is the baseline trained without latents, or None.
       frames: float [N, T, H, W, C] in [0, 1]: N true sequences, of which n_past frames are given; Fig. 11 is T = n_past + 100.
       out_dir: gets {name}-{i}.png (a filmstrip of each sequence), {name}.gif (all of them), {name}.json (PSNR of each sample).
       every: the filmstrip shows each `every`-th step.
@@ -65,3 +68,20 @@ def sample_figure(
         {"n_past": n_past, "n_frames": total, "seed": seed, "n_samples": n_samples, "sequences": sequences},
     )
     return {"files": files, "sequences": sequences}
+
+
+def _draw(setting: Setting, batch, name="figure3", every=2, deterministic=None) -> dict:
+    count = 1 if setting.model.deterministic else setting.n_samples
+    return sample_figure(
+        setting.model, batch["frames"], setting.out_dir, n_past=setting.n_past, n_samples=count, seed=setting.seed, name=name,
+        deterministic=deterministic, every=every,
+    )  # fmt: skip
+
+
+FIGURE_3 = Figure(
+    "3", "samples", evaluated_clips, lambda setting, batch: _draw(setting, batch, deterministic=setting.baseline), n_samples=100
+)
+FIGURE_11 = Figure(
+    "11", "long", lambda setting: setting.clips(setting.n_past + _LONG_FUTURE),
+    lambda setting, batch: _draw(setting, batch, "figure11", every=5), sequences=2,
+)  # fmt: skip

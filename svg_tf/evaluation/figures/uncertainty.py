@@ -6,22 +6,11 @@ import numpy as np
 
 from svg_tf.evaluation import plots, report
 from svg_tf.evaluation.figures import common
+from svg_tf.evaluation.figures.figure import Figure, Setting
+from svg_tf.evaluation.figures.moving_digits import needs_collisions, trajectory, visible_collisions
+from svg_tf.families.interface import ForecastsUncertainty
 
-
-def visible_collisions(collisions, variant: str = "reference") -> np.ndarray:
-    """Where a new velocity first shows: bool [N, T, D] of collision flags -> bool [N, T, D].
-
-    reference: a digit is clamped in frame t, which was predictable; its new velocity shows in frame t + 1.
-    srvp: the collision already shows in its own frame.
-    """
-    collisions = np.asarray(collisions)
-    if collisions.ndim != 3 or collisions.dtype != bool:
-        raise ValueError(f"collisions must be bool [N, T, D], got {collisions.dtype} of shape {collisions.shape}.")
-    if variant not in ("reference", "srvp"):
-        raise ValueError(f"variant must be 'reference' or 'srvp', got {variant!r}.")
-    if variant == "srvp":
-        return collisions
-    return np.concatenate([np.zeros_like(collisions[:, :1]), collisions[:, :-1]], axis=1)
+_FRAMES = 100
 
 
 def roc_auc(scores, labels) -> float:
@@ -46,14 +35,13 @@ def uncertainty_figure(model, frames, new_velocity, out_dir, *, first_step: int 
       model: a `VideoPredictor` with a learned prior.
       frames: float [N, T, H, W, C], fed as true frames.
       new_velocity: bool [N, T, D], where digit d's new velocity first shows (see `visible_collisions`). Where it is the same in
-        all sequences (synchronised trajectories, as in the paper) the curve is mean ± sd over sequences; else sequence 0.
+        all sequences (synchronized trajectories, as in the paper) the curve is mean ± sd over sequences; else sequence 0.
       first_step: AUC counts t >= first_step; None: the model's n_past. Before the prior has seen a few frames it does not know
         the velocity, and its sigma is large for another reason.
 
-    Returns {"files", "auc" over all sequences and steps, "auc_of_mean" (None unless synchronised), ...}.
+    Returns {"files", "auc" over all sequences and steps, "auc_of_mean" (None unless synchronized), ...}.
     """
-    if not model.config.learned_prior:
-        raise ValueError(f"Fig. 6 shows the learned prior; this model has none: {model.config.summary}.")
+    model.need(ForecastsUncertainty, "Fig. 6: sigma of a learned prior")
     frames = common.check_frames(model, frames, 3)
     new_velocity = np.asarray(new_velocity)
     n, total = frames.shape[:2]
@@ -72,15 +60,15 @@ def uncertainty_figure(model, frames, new_velocity, out_dir, *, first_step: int 
         np.asarray(model.prior_scale(frames[i : i + common.SEQUENCES_AT_ONCE])) for i in range(0, n, common.SEQUENCES_AT_ONCE)
     ]
     sigma = np.concatenate(parts).astype(np.float64).mean(axis=2)  # [N, T-1], mean over z
-    synchronised = bool((new_velocity == new_velocity[:1]).all())
-    mean, sd = (sigma.mean(axis=0), sigma.std(axis=0)) if synchronised else (sigma[0], np.zeros(total - 1))
+    synchronized = bool((new_velocity == new_velocity[:1]).all())
+    mean, sd = (sigma.mean(axis=0), sigma.std(axis=0)) if synchronized else (sigma[0], np.zeros(total - 1))
     result = {
         "n_sequences": n,
         "n_frames": total,
         "first_step": first,
-        "synchronised": synchronised,
+        "synchronized": synchronized,
         "auc": roc_auc(sigma[:, counted], labels[:, counted]),
-        "auc_of_mean": roc_auc(mean[counted], labels[0, counted]) if synchronised else None,
+        "auc_of_mean": roc_auc(mean[counted], labels[0, counted]) if synchronized else None,
         "n_new_velocity": positives,
         "n_counted": int(labels[:, counted].size),
         "mean_sigma_at_new_velocity": float(sigma[:, counted][labels[:, counted]].mean()),
@@ -97,12 +85,12 @@ def uncertainty_figure(model, frames, new_velocity, out_dir, *, first_step: int 
 def _plot(path, mean, sd, new_velocity, result):
     fig, axes = plots.figure(1, 1, 10, 3)
     ax, t = axes[0, 0], np.arange(1, len(mean) + 1)
-    ax.plot(t, mean, color=plots.COLOURS[4], label="mean ± sd over sequences" if result["synchronised"] else "sequence 0")
-    ax.fill_between(t, mean - sd, mean + sd, color=plots.COLOURS[4], alpha=0.2, linewidth=0)
+    ax.plot(t, mean, color=plots.COLORS[4], label="mean ± sd over sequences" if result["synchronized"] else "sequence 0")
+    ax.fill_between(t, mean - sd, mean + sd, color=plots.COLORS[4], alpha=0.2, linewidth=0)
     for d in range(new_velocity.shape[1]):
         for i, step in enumerate(np.flatnonzero(new_velocity[:, d])):
             label = f"new velocity of digit {d + 1}" if i == 0 else None
-            ax.axvline(step, color=plots.COLOURS[d % 4], linestyle=plots.STYLES[1 + d % 3], linewidth=1.3, label=label)
+            ax.axvline(step, color=plots.COLORS[d % 4], linestyle=plots.STYLES[1 + d % 3], linewidth=1.3, label=label)
     ax.set_xlabel("time step")
     ax.set_ylabel("σ of the prior, mean over z")
     ax.set_title(
@@ -111,3 +99,23 @@ def _plot(path, mean, sd, new_velocity, result):
     )
     ax.legend(fontsize=8, loc="upper right")
     return plots.save(fig, path)
+
+
+def _data(setting: Setting) -> dict:
+    number, _ = trajectory(setting, _FRAMES, lambda t: t[0] > setting.n_past and len(t) >= 4)
+    batch = setting.clips(_FRAMES, shared="motion", trajectory=number, with_states=True)
+    shows = visible_collisions(batch["collisions"], setting.source.variant)
+    return {"frames": batch["frames"], "new_velocity": shows}
+
+
+def _draw(setting: Setting, batch) -> dict:
+    return uncertainty_figure(setting.model, batch["frames"], batch["new_velocity"], setting.out_dir)
+
+
+def _say(result: dict) -> str:
+    return f"area under the ROC curve {result['auc']:.3f} over all sequences, {result['auc_of_mean']:.3f} of their mean"
+
+
+FIGURE = Figure(
+    "6", "uncertainty", _data, _draw, needs=(needs_collisions, ForecastsUncertainty), sequences=500, say=_say,
+)  # fmt: skip

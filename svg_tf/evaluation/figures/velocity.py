@@ -10,8 +10,11 @@ import numpy as np
 
 from svg_tf.evaluation import plots, report
 from svg_tf.evaluation.figures import common
+from svg_tf.evaluation.figures.figure import Figure, Setting
+from svg_tf.evaluation.figures.moving_digits import needs_one_digit, needs_samples, trajectory
 from svg_tf.families.compiled import check_counts
 
+_FUTURE = 15
 _INK = 0.1  # pixels above this belong to the digit
 
 
@@ -66,7 +69,7 @@ def velocity_figure(
     """Writes {name}.png (distributions, truth above model), {name}.csv (probabilities), {name}.json (distances).
 
     Args:
-      model: `svg_tf.SVG`-like, one channel.
+      model: a `VideoPredictor`, one channel.
       frames: float [N, T, H, W, 1]: single-digit sequences of different digits that share one trajectory in the context and up
         to a collision, after which each goes its own drawn way.
       max_speed: largest true velocity component in pixels a frame; the histograms reach one pixel farther.
@@ -153,3 +156,28 @@ def _plot(path, p, q, result, shown, limit):
         axes[0, column].set_title(f"t={t}{mark}", fontsize=9)
         axes[1, column].set_title(f"TV {result['total_variation'][t - first]:.2f}", fontsize=9)
     return plots.save(fig, path)
+
+
+def _data(setting: Setting) -> dict:
+    total = setting.n_past + _FUTURE
+    number, shows = trajectory(setting, total, lambda t: setting.n_past + 3 <= t[0] < total - 4)
+    frames = setting.clips(total, shared="start", trajectory=number)["frames"]
+    return {"frames": frames, "new_velocity_step": shows[0]}
+
+
+def _draw(setting: Setting, batch) -> dict:
+    shows, last = batch["new_velocity_step"], batch["frames"].shape[1] - 1
+    return velocity_figure(
+        setting.model, batch["frames"], setting.out_dir, n_past=setting.n_past, max_speed=setting.source.max_speed,
+        n_samples=setting.n_samples, seed=setting.seed,
+        shown_steps=sorted({setting.n_past, shows - 1, shows, shows + 1, shows + 3, last}), new_velocity_steps=[shows],
+    )  # fmt: skip
+
+
+def _say(result: dict) -> str:
+    values = zip(result["t"], result["total_variation"], result["total_variation_of_truth_halves"], strict=True)
+    lines = [f"  t={t}: {model:.3f} ({halves:.3f})" for t, model, halves in values]
+    return "total variation of the model from the truth (of two halves of the truth):\n" + "\n".join(lines)
+
+
+FIGURE = Figure("5", "velocity", _data, _draw, needs=(needs_one_digit, needs_samples), sequences=500, say=_say)

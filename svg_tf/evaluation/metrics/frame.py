@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-Protocol = Literal["srvp", "svg"]
+from svg_tf import protocols
 
 _CHUNK = 64  # frames that a compiled kernel takes at once: one shape to compile, and its maps stay in cache
 _K1, _K2 = 0.01, 0.03  # Wang et al. 2004
@@ -98,7 +98,7 @@ def psnr(x, x_hat, channels: Literal["mean", "pooled"] = "mean", cap: float = 10
     return tf.reduce_mean(tf.minimum(decibel, cap), -1)
 
 
-def ssim(x, x_hat, protocol: Protocol = "srvp") -> tf.Tensor:
+def ssim(x, x_hat, protocol: protocols.SSIM = "srvp") -> tf.Tensor:
     """Structural similarity (Wang et al. 2004) by one of the two protocols above.
 
     x, x_hat, errors raised: as `mse`; frames must be no smaller than the window. Returns float32 [...], at most 1.

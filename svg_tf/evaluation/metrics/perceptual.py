@@ -3,16 +3,13 @@ SHA-256 is part of every result, and without them the metric is absent: never ze
 """
 
 import hashlib
-import os
 import pathlib
-import zipfile
 
 import numpy as np
 import tensorflow as tf
 
+from svg_tf.evaluation.metrics import i3d, weight_files
 from svg_tf.evaluation.metrics.video import frechet_distance
-
-_MAX_BYTES = 1 << 30
 
 # (index in torchvision's `features`, output channels, kernel, stride, padding), max-pool 3x3 stride 2 before it or not.
 _ALEXNET = ((0, 64, 11, 4, 2, False), (3, 192, 5, 1, 2, True), (6, 384, 3, 1, 1, True), (8, 256, 3, 1, 1, False))
@@ -70,13 +67,7 @@ class LPIPS:
 
     def __init__(self, path, sha256: str | None = None):
         self.path, self.sha256 = str(path), _verified(path, sha256)
-        if os.path.getsize(path) > _MAX_BYTES:
-            raise ValueError(f"LPIPS weights {path} are larger than {_MAX_BYTES} bytes.")
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in lpips_shapes() if name in file.files}
-        except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-            raise ValueError(f"LPIPS weights {path} are not a readable .npz file ({error}).") from error
+        arrays = weight_files.read(path, lpips_shapes(), "LPIPS")
         for name, shape in lpips_shapes().items():
             got = arrays[name].shape if name in arrays else "nothing"
             if got != shape or arrays[name].dtype.kind != "f" or not np.isfinite(arrays[name]).all():
@@ -129,22 +120,32 @@ class FVD:
     """Fréchet video distance (Unterthiner et al. 2018) over the 400 logits of an I3D network trained on Kinetics-400.
 
     Args:
-      path: SavedModel folder whose "serving_default" signature (or the loaded object itself) maps float32
-        [N, T, 224, 224, 3] in [-1, 1] to [N, 400]. A SavedModel is a program: use one that you trust.
+      path: folder that `svg-tf import-i3d` wrote, or a SavedModel folder whose "serving_default" (or "default") signature, or
+        the loaded object itself, maps float32 [N, T, 224, 224, 3] in [-1, 1] to [N, 400]. A SavedModel is a program: use one
+        that you trust.
       sha256: `checksum` that the folder must have, or None.
+      resize: how frames become 224 x 224 (`i3d.RESIZES`): "tf1", as FVD's own program does, "half_pixel", as the PyTorch ports
+        do, or empty: as is usual for where the weights come from ("tf1" for a SavedModel).
 
     Usage: `distance(fvd.features(real), fvd.features(generated))`, features gathered in as many parts as needed.
     Fewer clips than 400 leave the covariance rank-deficient and the estimate biased: state N beside every number.
+    Attributes: path, sha256, resize, least_frames.
     """
 
-    dimensions = 400
+    dimensions = i3d.CLASSES
 
-    def __init__(self, path, sha256: str | None = None):
-        if not (pathlib.Path(path) / "saved_model.pb").is_file():
-            raise ValueError(f"FVD needs a SavedModel folder (with saved_model.pb), got {path}.")
+    def __init__(self, path, sha256: str | None = None, resize: str = ""):
+        if resize not in ("", *i3d.RESIZES):
+            raise ValueError(f"resize must be one of {sorted(i3d.RESIZES)}, or empty, got {resize!r}.")
+        imported = i3d.is_folder(path)
+        if not imported and not (pathlib.Path(path) / "saved_model.pb").is_file():
+            raise ValueError(f"FVD needs a folder of svg-tf import-i3d, or of a SavedModel (with saved_model.pb), got {path}.")
         self.path, self.sha256 = str(path), _verified(path, sha256)
-        self._model = tf.saved_model.load(self.path)
-        self._signature = getattr(self._model, "signatures", {}).get("serving_default")
+        self.resize = resize or (i3d.facts(path).get("resize") if imported else "tf1")
+        if self.resize not in i3d.RESIZES:
+            raise ValueError(f"{path}/{i3d.FACTS} must name a resize of {sorted(i3d.RESIZES)}, got {self.resize!r}.")
+        self.least_frames = i3d.LEAST_FRAMES if imported else 1
+        self._logits = tf.function(i3d.load(path), reduce_retracing=True) if imported else _saved_network(self.path)
 
     def features(self, frames, batch_size: int = 4) -> np.ndarray:
         """frames: float [N, T, H, W, 1 or 3] in [0, 1] -> float64 [N, 400]; resized to 224 x 224 bilinearly."""
@@ -152,24 +153,20 @@ class FVD:
         shape = tuple(frames.shape)
         if len(shape) != 5 or shape[-1] not in (1, 3) or not tf.as_dtype(frames.dtype).is_floating or shape[0] < 1:
             raise ValueError(f"frames must be float [N, T, H, W, 1 or 3] in [0, 1], got {frames.dtype} of shape {shape}.")
+        if shape[1] < self.least_frames:
+            raise ValueError(f"I3D needs clips of at least {self.least_frames} frames, got {shape[1]}.")
         parts = []
         for start in range(0, shape[0], batch_size):
             part = tf.cast(frames[start : start + batch_size], tf.float32)
             n = int(part.shape[0])
-            flat = tf.image.resize(tf.reshape(part, [-1, *shape[2:]]), [224, 224])
+            flat = i3d.RESIZES[self.resize](tf.reshape(part, [-1, *shape[2:]]))
             if shape[-1] == 1:
                 flat = tf.tile(flat, [1, 1, 1, 3])
-            logits = self._logits(tf.reshape(2.0 * flat - 1.0, [n, shape[1], 224, 224, 3]))
+            logits = self._logits(tf.reshape(2.0 * flat - 1.0, [n, shape[1], i3d.SIZE, i3d.SIZE, 3]))
             if tuple(logits.shape) != (n, self.dimensions):
                 raise ValueError(f"The FVD network must return [N, {self.dimensions}], got {tuple(logits.shape)}.")
             parts.append(np.asarray(logits, np.float64))
         return np.concatenate(parts)
-
-    def _logits(self, clips):
-        if self._signature is None:
-            return self._model(clips)
-        name = next(iter(self._signature.structured_input_signature[1]))
-        return next(iter(self._signature(**{name: clips}).values()))
 
     @staticmethod
     def distance(real, generated) -> float:
@@ -181,3 +178,19 @@ class FVD:
                 raise ValueError(f"{name} must be features [N >= 2, D], got shape {value.shape}.")
             moments += [value.mean(0), np.atleast_2d(np.cov(value, rowvar=False))]
         return frechet_distance(*moments)
+
+
+def _saved_network(path: str):
+    """A SavedModel as a function of clips."""
+    hub = (pathlib.Path(path) / "tfhub_module.pb").is_file()  # a module of TF-Hub's first format has a graph without tags
+    model = tf.saved_model.load(path, tags=[] if hub else None)
+    signatures = getattr(model, "signatures", {})
+    signature = signatures.get("serving_default") or signatures.get("default")
+    if signature is None:
+        return model
+    name = next(iter(signature.structured_input_signature[1]))
+
+    def logits(clips, keep_alive=model):
+        return next(iter(signature(**{name: clips}).values()))
+
+    return logits

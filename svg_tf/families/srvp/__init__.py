@@ -8,4 +8,5 @@ FAMILY = Family(
     presets="svg_tf.families.srvp.presets:PRESETS",
     figures="svg_tf.families.srvp.figures:FIGURES",
     cost="svg_tf.families.srvp.cost:Cost",
+    reference="svg_tf.families.srvp.importing:REFERENCE",
 )

@@ -33,7 +33,8 @@ def generate(model, frames, seeds, sampling: Sampling):
     y = drawn(q_y, draws[0, :, : c.y_dim], 0)
     z_noise = draws[1:, :, : model.z_dim]
     z = drawn(q_z, z_noise[:context], 1) if model.stochastic else z_noise[:context]
-    states, _ = transitions.trajectory(model.transition, y, z, c.n_euler)
+    # One step size throughout, over the context too.
+    states, _ = transitions.trajectory(model.transition, y, z, c.n_euler * sampling.frame_rate)
     future = futures(model, states[-1], z_noise[context:], n_future, sampling.frame_rate)
     x_hat = swap_batch_time(decode(model, future, model.content(h_content), skips, n_samples, norm))
     return tf.reshape(x_hat, tf.concat([[-1, n_samples], tf.shape(x_hat)[1:]], 0))

@@ -7,4 +7,5 @@ FAMILY = Family(
     model="svg_tf.families.svg.model:SVG",
     presets="svg_tf.families.svg.presets:PRESETS",
     cost="svg_tf.families.svg.cost:Cost",
+    reference="svg_tf.families.svg.importing:REFERENCE",
 )

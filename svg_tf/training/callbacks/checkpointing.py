@@ -13,7 +13,21 @@ from svg_tf.training.state import TrainingState, value_of
 
 
 class Preempted(Exception):
-    """Training stopped on request (SIGTERM, or ctrl-C) after it saved a checkpoint."""
+    """Training stopped on request after it saved a checkpoint. signal: SIGTERM or SIGINT (ctrl-C); None: of another worker."""
+
+    def __init__(self, message: str, signal: int | None = None):
+        super().__init__(message)
+        self.signal = signal
+
+
+class Termination:
+    """Whether, and by which signal, training was asked to stop."""
+
+    def __init__(self):
+        self.signal: int | None = None
+
+    def __call__(self) -> bool:
+        return self.signal is not None
 
 
 class Checkpoints(keras.callbacks.Callback):
@@ -70,7 +84,7 @@ class Checkpoints(keras.callbacks.Callback):
         if not ends_epoch and (stop or step % self.every == 0):
             self.save()
         if stop and not ends_epoch:
-            raise Preempted(f"Stopped on request at step {step}; start again to continue.")
+            raise self._preempted(step)
 
     def on_epoch_end(self, epoch, logs=None):
         step = self.model.step
@@ -82,7 +96,10 @@ class Checkpoints(keras.callbacks.Callback):
         if best:
             checkpoints.keep_best(checkpoints.path_of(self.directory, step))
         if self.stop():
-            raise Preempted(f"Stopped on request at step {step}; start again to continue.")
+            raise self._preempted(step)
+
+    def _preempted(self, step: int) -> Preempted:
+        return Preempted(f"Stopped on request at step {step}; start again to continue.", getattr(self.stop, "signal", None))
 
 
 class StopAtNaN(keras.callbacks.Callback):
@@ -121,23 +138,23 @@ def last_good(directory) -> str:
 
 @contextlib.contextmanager
 def termination():
-    """Within it SIGTERM (pre-emption) and the first SIGINT (ctrl-C) only set a flag; gives a function that tells of it.
+    """Within it SIGTERM (pre-emption) and the first SIGINT (ctrl-C) only set a flag; gives a `Termination` that tells of it.
 
     A second SIGINT interrupts at once. Signals reach Python in its main thread alone; elsewhere the function always says no.
     """
-    asked = threading.Event()
+    asked = Termination()
     if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
+        yield asked
         return
 
     def ask(number, frame):
-        if number == signal.SIGINT and asked.is_set():
+        if number == signal.SIGINT and asked():
             raise KeyboardInterrupt
-        asked.set()
+        asked.signal = number
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield asked.is_set
+        yield asked
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

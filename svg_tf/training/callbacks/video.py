@@ -40,7 +40,7 @@ class VideoSummary(keras.callbacks.Callback):
             return
         with self._writer.as_default():
             tiles = sample_grid(self.model, self.frames, self.n_past, self.n_samples, self.seed)
-            summaries.gif("samples", tiles, step=self.model.step, fps=self.fps)
+            summaries.gif("samples/validation", tiles, step=self.model.step, fps=self.fps)
         self.flush()
 
     def flush(self):

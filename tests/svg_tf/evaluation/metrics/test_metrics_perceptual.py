@@ -96,6 +96,10 @@ def test_lpips_weights_are_checked(weights, tmp_path):
     (tmp_path / "cut.npz").write_bytes(path.read_bytes()[:1000])
     with pytest.raises(ValueError, match="npz"):
         LPIPS(tmp_path / "cut.npz")
+    large = np.lib.stride_tricks.as_strided(np.zeros(1, "f4"), (1 << 26,), (0,))
+    np.savez_compressed(tmp_path / "bomb.npz", **{**arrays, "features.0.bias": large})
+    with pytest.raises(ValueError, match=r"npz file \(features\.0\.bias has 268435584 bytes"):
+        LPIPS(tmp_path / "bomb.npz")
     with pytest.raises(ValueError, match="uint8"):
         LPIPS(path)(np.zeros((1, 64, 64, 3), np.uint8), np.zeros((1, 64, 64, 3), np.uint8))
 
@@ -113,16 +117,26 @@ class Statistics(tf.Module):
         return values @ self.projection
 
 
-def test_fvd_by_hand(tmp_path):
+def enlarged(frames, resize):
+    """frames [N, H, W] -> [N, 224, 224], bilinear, row and column weights written out."""
+    size = frames.shape[1]
+    shift = 0.5 if resize == "half_pixel" else 0.0
+    places = np.clip((np.arange(224) + shift) * size / 224 - shift, 0, size - 1)
+    weights = np.maximum(0, 1 - np.abs(places[:, None] - np.arange(size)))
+    return weights @ frames @ weights.T
+
+
+@pytest.mark.parametrize("resize", ["", "tf1", "half_pixel"])
+def test_fvd_by_hand(tmp_path, resize):
     network = Statistics()
     tf.saved_model.save(network, str(tmp_path / "i3d"), signatures={"serving_default": network.__call__})
-    fvd = FVD(tmp_path / "i3d")
+    fvd = FVD(tmp_path / "i3d", resize=resize)
+    assert fvd.resize == resize or (fvd.resize, resize) == ("tf1", "")
     r = np.random.default_rng(3)
     real, fake = r.random((6, 3, 16, 16, 1)).astype(np.float32), r.random((5, 3, 16, 16, 1)).astype(np.float32) * 0.5
     features = [fvd.features(v, batch_size=4) for v in (real, fake)]
     assert features[0].shape == (6, 400)
-    # Bilinear up-sampling keeps no mean exactly: the frames are compared after it.
-    means = np.asarray(tf.image.resize(fake[:, -1], [224, 224]))[..., 0].mean((1, 2)) * 2 - 1
+    means = enlarged(fake[:, -1, :, :, 0], fvd.resize).mean((1, 2)) * 2 - 1
     last = np.linalg.lstsq(np.asarray(network.projection, np.float64).T, features[1].T, rcond=None)[0].T[:, 3:]
     np.testing.assert_allclose(last, means[:, None].repeat(3, 1), atol=1e-4)
     few = [f[:, :8] for f in features]  # the same arithmetic on fewer dimensions

@@ -173,10 +173,10 @@ def test_a_loop_in_the_graph_equals_the_unrolled_one(name, monkeypatch):
 
 
 def test_twice_the_frame_rate_holds_the_states_of_half_the_step():
-    """With one frame of context all steps are predicted ones. z is drawn once for each frame, from the state at its start."""
-    coarse = made(dataclasses.replace(TINY_SRVP, k=1, n_past=1))
+    """The step is smaller over the context too. z is drawn once for each frame, from the state at its start."""
+    coarse = made(TINY_SRVP)
     fine = made(dataclasses.replace(coarse.config, n_euler=2))
-    x = frames_of(2, 1)
+    x = frames_of(2, 4)
     doubled = coarse.generate(x, 3, n_samples=2, seed=4, frame_rate=2).numpy()
     assert doubled.shape == (2, 2, 6, 32, 32, 1)
     np.testing.assert_allclose(doubled[:, :, 1::2], fine.generate(x, 3, n_samples=2, seed=4), atol=1e-5)

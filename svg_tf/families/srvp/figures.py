@@ -1,7 +1,7 @@
 """What a model whose motion lives in a small state can show (SRVP): any frame rate, the content of one video with the motion of
 another, and what lies between two states.
 
-A model without these methods is refused (`ValueError`).
+A model that cannot do these is refused (`ValueError`).
 """
 
 import pathlib
@@ -10,34 +10,11 @@ import numpy as np
 
 from svg_tf import visualization
 from svg_tf.evaluation.figures import common
+from svg_tf.evaluation.figures.figure import Figure, evaluated_clips
+from svg_tf.evaluation.figures.frame_rates import frame_rate_clips
 from svg_tf.evaluation.metrics import frame
 from svg_tf.families.compiled import check_counts
-
-
-def frame_rate_clips(model, frames, n_past: int, frame_rate: int, seed: int = 0):
-    """Rows truth, sample at the rate of the training, sample at `frame_rate` times that rate, for each sequence.
-
-    frames: float [N, T > n_past, H, W, C]. Frames of the lower rate are held, so that all rows have T * frame_rate steps.
-    Returns (clips for `visualization.grid`, the samples at both rates [N, 1, ..., H, W, C]).
-    """
-    check_counts(n_past=n_past, frame_rate=frame_rate)
-    if not model.config.any_frame_rate:
-        raise ValueError(f"Frames between frames need a model with Euler steps; this one is {model.config.summary}.")
-    frames = common.check_frames(model, frames, n_past + 1)
-    future = frames.shape[1] - n_past
-    slow, fast = (np.asarray(model.generate(frames[:, :n_past], future, 1, seed, frame_rate=r)) for r in (1, frame_rate))
-    clips = []
-    for truth, a, b in zip(frames, slow[:, 0], fast[:, 0], strict=True):
-        held = np.repeat(truth, frame_rate, axis=0)
-        context = held[: n_past * frame_rate]
-        clips.append(
-            [
-                ("truth, held", held),
-                ("rate 1, held", np.concatenate([context, np.repeat(a, frame_rate, axis=0)])),
-                (f"rate {frame_rate}", np.concatenate([context, b])),
-            ]
-        )
-    return clips, (slow, fast)
+from svg_tf.families.interface import AnyFrameRate, SwapsContent
 
 
 def frame_rate_figure(model, frames, out_dir, *, n_past: int, frame_rate: int = 2, seed: int = 0, fps: int = 6) -> dict:
@@ -63,7 +40,7 @@ def frame_rate_figure(model, frames, out_dir, *, n_past: int, frame_rate: int = 
 def swap_figure(model, frames, out_dir, *, n_past: int, seed: int = 0, fps: int = 6) -> dict:
     """swap.gif and filmstrips: the first n_past frames of each sequence give the motion, those of the next one the content."""
     check_counts(n_past=n_past)
-    _require_states(model)
+    model.need(SwapsContent, "This figure: a state beside a content")
     frames = common.check_frames(model, frames, n_past + 1)
     if len(frames) < 2:
         raise ValueError(f"Swapping content needs at least 2 sequences, got {len(frames)}.")
@@ -84,7 +61,7 @@ def swap_figure(model, frames, out_dir, *, n_past: int, seed: int = 0, fps: int 
 def interpolation_figure(model, frames, out_dir, *, n_past: int, n_frames: int = 11, fps: int = 6) -> dict:
     """interpolation.png and .gif: from the state after each sequence's context to that after the next one's, content held."""
     check_counts(n_past=n_past)
-    _require_states(model)
+    model.need(SwapsContent, "This figure: a state beside a content")
     frames = common.check_frames(model, frames, n_past)[:, :n_past]
     if len(frames) < 2:
         raise ValueError(f"Interpolation needs at least 2 sequences, got {len(frames)}.")
@@ -98,6 +75,22 @@ def interpolation_figure(model, frames, out_dir, *, n_past: int, n_frames: int =
     return {"files": files}
 
 
-def _require_states(model) -> None:
-    if not model.config.has_states:
-        raise ValueError(f"This figure needs a model with a state and a content (SRVP); this one is {model.config.summary}.")
+def _drawn_by(function):
+    return lambda setting, batch: function(
+        setting.model, batch["frames"], setting.out_dir, n_past=setting.n_past, seed=setting.seed
+    )
+
+
+FIGURES = (
+    Figure(
+        "frame_rate", "frames between frames", evaluated_clips, _drawn_by(frame_rate_figure), needs=(AnyFrameRate,),
+        say=lambda result: f"PSNR {result['psnr_at_rate_1']:.2f} dB at the rate of the training, "
+        f"{result['psnr_at_this_rate']:.2f} dB at {result['frame_rate']} times it",
+    ),
+    Figure("swap", "motion and content", evaluated_clips, _drawn_by(swap_figure), needs=(SwapsContent,)),
+    Figure(
+        "interpolation", "between two states", lambda setting: setting.clips(setting.n_past + 1),
+        lambda setting, batch: interpolation_figure(setting.model, batch["frames"], setting.out_dir, n_past=setting.n_past),
+        needs=(SwapsContent,),
+    ),
+)  # fmt: skip

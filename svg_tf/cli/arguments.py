@@ -1,0 +1,35 @@
+"""What the commands share: checks of counts and paths, and an experiment's data at other places."""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+from data_pipelines import files
+from data_pipelines.checks import integer
+
+
+def flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def check_counts(command, low: int = 1, high: int | None = None, *, names: tuple[str, ...]) -> None:
+    """Raises `ValueError` unless each of a command's fields is an integer of at least `low`, or None."""
+    for name in names:
+        if getattr(command, name) is not None:
+            integer(flag(name), getattr(command, name), low, high)
+
+
+def localized(command) -> Any:
+    """The command with `~` expanded in its paths. Raises `ValueError` for one that is not on this machine's file system."""
+    changed = {}
+    for field in dataclasses.fields(command):
+        value = getattr(command, field.name)
+        if isinstance(value, pathlib.Path):
+            changed[field.name] = files.local(value, flag(field.name))
+        elif isinstance(value, tuple) and value and all(isinstance(part, pathlib.Path) for part in value):
+            changed[field.name] = tuple(files.local(part, flag(field.name)) for part in value)
+    return dataclasses.replace(command, **changed)
+
+
+def text(path: pathlib.Path | None) -> str | None:
+    return None if path is None else str(path)
