@@ -39,7 +39,7 @@ class Exported(NamedTuple):
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory) -> Exported:
     pytest.importorskip("tensorflow_serving")
-    from svg_tf import cli_serving
+    from svg_tf.cli import serving as cli_serving
 
     folder = tmp_path_factory.mktemp("serving")
     preset = presets.get("smmnist_mini")
