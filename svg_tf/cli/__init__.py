@@ -76,5 +76,3 @@ def _train_help(preset: tyro.conf.Positional[str]):
     """Train an experiment (svg-tf train PRESET --help lists its flags)."""
 
 
-if __name__ == "__main__":
-    sys.exit(main())

@@ -160,7 +160,8 @@ class VideoPredictor(keras.Model, abc.ABC):
         for name, optimizer in self.optimizers.items():
             moved = {id(v): v for u in self.program.updates if u.name == name for v in u.variables() if v.trainable}
             if not optimizer.built:
-                optimizer.build(list(moved.values()))
+                with self.distribute_strategy.scope():
+                    optimizer.build(list(moved.values()))
         share_scale(self.optimizers.values())
 
     def get_compile_config(self):
@@ -205,6 +206,9 @@ class VideoPredictor(keras.Model, abc.ABC):
             validation_data = inputs.check_data(validation_data, 1, self.config.frame_shape, check_first=False)
         self.build_optimizers()
         return super().fit(x, None, *args, validation_data=validation_data, **kwargs)
+
+    def _symbolic_build(self, *args, **kwargs):
+        """Nothing: a model is complete when it is made. Keras's would ask `call`, which training does not use."""
 
     def make_train_function(self, force=False):
         """Keras's, one for each kind of step: a phase's end, or an update that is not due, means another graph."""
