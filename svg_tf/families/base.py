@@ -188,7 +188,7 @@ class VideoPredictor(keras.Model, abc.ABC):
         store["step"] = np.asarray(self.step, np.int64)
 
     def load_own_variables(self, store):
-        stored = {name: store[name] for name in store.keys()}  # noqa: SIM118: Keras's store is no mapping
+        stored = {name: store[name] for name in store.keys()}  # noqa: SIM118 (Keras's store is no mapping)
         self.clock.assign(np.asarray(stored.pop("step", 0)))  # files of 0.1.0 have none
         super().load_own_variables(stored)
 

@@ -1,5 +1,6 @@
 """Checks of what comes into a model: frames of its public methods, and the batches of `fit`."""
 
+import itertools
 from collections.abc import Mapping
 
 import keras
@@ -75,8 +76,8 @@ def check_data(data, replicas: int, shape, check_first: bool = True):
     elif isinstance(data, keras.utils.PyDataset):
         first = data[0] if check_first else None
     elif hasattr(data, "__next__"):  # a generator can be read once
-        first = next(data, None) if check_first else None
-        data = data if first is None else _after(first, data)
+        first = next(data, None)
+        data = iter(()) if first is None else _after(first, data)
     else:
         first = data
     frames = first[0] if isinstance(first, tuple | list) and first else first
@@ -87,9 +88,9 @@ def check_data(data, replicas: int, shape, check_first: bool = True):
 
 
 def _after(first, rest):
-    """A generator, the only iterator that Keras takes."""
-    yield first
-    yield from rest
+    """A generator of tuples, the only iterator that Keras takes."""
+    for batch in itertools.chain([first], rest):
+        yield batch if isinstance(batch, tuple) else (batch,)
 
 
 def _with_shapes(batch, shape):
