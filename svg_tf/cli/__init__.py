@@ -74,5 +74,3 @@ def _run(arguments: list[str]) -> int | None:
 
 def _train_help(preset: tyro.conf.Positional[str]):
     """Train an experiment (svg-tf train PRESET --help lists its flags)."""
-
-

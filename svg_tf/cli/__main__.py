@@ -1,4 +1,4 @@
-"""`python -m svg_tf.cli`: the same as `svg-tf`."""
+"""`python -m svg_tf.cli`: as `svg-tf`."""
 
 import sys
 

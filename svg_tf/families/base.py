@@ -4,6 +4,7 @@ import abc
 import contextlib
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from data_pipelines.checks import require
@@ -184,11 +185,11 @@ class VideoPredictor(keras.Model, abc.ABC):
 
     def save_own_variables(self, store):
         super().save_own_variables(store)
-        store["step"] = self.step
+        store["step"] = np.asarray(self.step, np.int64)
 
     def load_own_variables(self, store):
-        stored = {name: store[name] for name in store}
-        self.clock.assign(stored.pop("step", 0))  # files of 0.1.0 have none
+        stored = {name: store[name] for name in store.keys()}  # noqa: SIM118 (Keras's store is no mapping)
+        self.clock.assign(np.asarray(stored.pop("step", 0)))  # files of 0.1.0 have none
         super().load_own_variables(stored)
 
     def fit(self, x=None, y=None, *args, validation_data=None, **kwargs):

@@ -83,7 +83,7 @@ def test_conventions(model, networks, tmp_path, settings, context, count, resize
 def test_what_is_refused(model, networks, tmp_path, monkeypatch):
     for setting, message in (
         ({"fvd_convention": "savp"}, "fvd_convention must be one of"),
-        ({"fvd_draws": 21}, r"fvd_draws must be in \[0, 20\]"),
+        ({"fvd_draws": 21}, r"fvd_draws must be an integer in \[1, 20\], got 21"),
         ({"fvd_resize": "cubic"}, "resize must be one of"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -49,7 +49,7 @@ def test_scalars_per_step_and_epoch(logs):
 
 def test_videos(logs):
     events = EventAccumulator(str(logs / "videos")).Reload()
-    tensors = events.Tensors("samples")
+    tensors = events.Tensors("samples/validation")
     assert [t.step for t in tensors] == [4, 8]
     assert tf.make_ndarray(tensors[0].tensor_proto)[2][:6] == b"GIF89a"
 
