@@ -6,6 +6,7 @@ from typing import Literal
 
 import tyro
 
+from data_pipelines import files
 from svg_tf.serving import DEFAULT
 from svg_tf.serving.limits import Limits, check_name
 
@@ -43,6 +44,7 @@ class Export:
         if self.out.exists() and not self.out.is_dir():
             raise ValueError(f"--out must be a folder, {self.out} is none.")
         check_name(self.out.resolve().name)
+        files.distinct_outputs([self.out], [self.run_dir, *([self.evaluation] if self.evaluation else [])])
         from svg_tf import evaluation, training
         from svg_tf.evaluation import report
         from svg_tf.serving import export
@@ -101,6 +103,7 @@ class Predict:
 
     def run(self):
         targets = self._targets()
+        files.distinct_outputs(targets, self.input)
         from svg_tf.serving import client, clips
 
         with client.connect(self.url or self.model, self.name, version=self.version, timeout=self.timeout,

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from svg_tf.serving import DEFAULT, GENERATE, remote
+from svg_tf.serving.limits import version_number
 from svg_tf.serving.remote import RequestError, Spec
 
 
@@ -129,7 +130,8 @@ def _spec(tensor_spec) -> Spec:
 
 
 def _version_folder(path: pathlib.Path, version: int | None) -> pathlib.Path:
-    found = {int(p.name): p for p in path.iterdir() if p.name.isdecimal() and p.is_dir()} if path.is_dir() else {}
+    folders = [p for p in path.iterdir() if p.is_dir()] if path.is_dir() else []
+    found = {number: p for p in folders if (number := version_number(p.name)) is not None}
     if not found or (version is not None and version not in found):
         wanted = "a version" if version is None else f"version {version}"
         raise ValueError(f"{path} holds no SavedModel: expected {wanted} in a folder named by its number (svg-tf export).")

@@ -17,17 +17,16 @@ from dataclasses import dataclass, field
 import numpy as np
 import tensorflow as tf
 
-from data_pipelines import files
+from data_pipelines import checks, files
 from svg_tf import config, versions
 from svg_tf.config import ExperimentConfig
 from svg_tf.families.base import VideoPredictor
 from svg_tf.serving import card, remote, signatures, warmup
-from svg_tf.serving.limits import Limits, check_name
+from svg_tf.serving.limits import Limits, check_name, version_number
 
 EXTRA = "assets.extra"
 CONFIG_FILE, CARD_FILE = "config.json", "MODEL_CARD.md"
 BATCH_AT_MOST = 16  # server-side batches; larger ones gain nothing on CPUs and delay their first request
-MAX_SHARD_BYTES = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Facts:
 
 def export(
     model, path, *, n_future: int = 25, n_samples: int = 10, limits: Limits | None = None, facts: Facts | None = None,
-    with_warmup: bool = True, max_shard_bytes: int = MAX_SHARD_BYTES,
+    with_warmup: bool = True, max_shard_bytes: int | None = None,
 ) -> pathlib.Path:  # fmt: skip
     """Writes the next version of the SavedModel `path`.
 
@@ -56,7 +55,7 @@ def export(
       limits: what one request may ask for (see `Limits`).
       facts: for the model card.
       with_warmup: write warm-up requests; needs the package tensorflow-serving-api.
-      max_shard_bytes: size of a file of weights, about.
+      max_shard_bytes: size of a file of weights, about; None: one file, which other readers than TensorFlow can read, too.
 
     Returns: the folder of the version, `path/<n>`.
     Raises: `ValueError`, before anything is written, for a model of another kind or with weights that are not finite, a name
@@ -67,8 +66,8 @@ def export(
     path, limits, facts = pathlib.Path(path).resolve(), limits or Limits(), facts or Facts()
     check_name(path.name)
     check_lengths(model.config, n_future, n_samples, limits)
-    if isinstance(max_shard_bytes, bool) or not isinstance(max_shard_bytes, int) or max_shard_bytes < 100_000:
-        raise ValueError(f"max_shard_bytes must be an integer of at least 100000, got {max_shard_bytes!r}.")
+    if max_shard_bytes is not None:
+        checks.integer("max_shard_bytes", max_shard_bytes, 100_000)
     for variable in model.weights:
         if not np.isfinite(variable.numpy()).all():
             raise ValueError(f"The model's weights are not finite (first: {variable.path}): nothing is exported.")
@@ -92,8 +91,7 @@ def export(
 def check_lengths(model_config, n_future, n_samples, limits: Limits) -> None:
     """Raises `ValueError` where "serving_default" would not be within the limits for even one sequence."""
     for name, value in (("n_future", n_future), ("n_samples", n_samples)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
+        checks.integer(name, value, 1)
     if limits.max_batch(model_config.n_past, n_samples, n_future) < 1:
         raise ValueError(
             f"{model_config.n_past} context frames, n_samples {n_samples} and n_future {n_future} are beyond the limits of one "
@@ -104,12 +102,13 @@ def check_lengths(model_config, n_future, n_samples, limits: Limits) -> None:
 def version_numbers(path) -> list[int]:
     """The numbers that are taken in a model's folder, ascending; empty where there is none."""
     path = pathlib.Path(path)
-    return sorted(int(p.name) for p in path.iterdir() if p.name.isdecimal()) if path.is_dir() else []
+    found = [version_number(p.name) for p in path.iterdir()] if path.is_dir() else []
+    return sorted(number for number in found if number is not None)
 
 
 def _write(folder, name, model, n_future, n_samples, limits, facts: Facts, with_warmup, max_shard_bytes) -> None:
     functions = signatures.build(model, n_future, n_samples, limits)
-    shards = tf.train.experimental.MaxShardSizePolicy(max_shard_size=max_shard_bytes)
+    shards = tf.train.experimental.MaxShardSizePolicy(max_shard_size=max_shard_bytes) if max_shard_bytes else None
     options = tf.saved_model.SaveOptions(experimental_sharding_callback=shards)
     tf.saved_model.save(signatures.Variables(model), str(folder), signatures=functions, options=options)
     extra = folder / EXTRA

@@ -1,12 +1,15 @@
 """What one request may ask of an exported model, baked into its graph so that none can exhaust a server; what names it takes.
 
-Standard library only.
+No TensorFlow.
 """
 
 import re
 from dataclasses import dataclass
 
+from data_pipelines import checks
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+_VERSION = re.compile(r"[0-9]{1,18}")  # ASCII digits that fit in 64 bits: what a server takes for a version
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,7 @@ class Limits:
     def __post_init__(self):
         for name in self.__dataclass_fields__:
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**31:
-                raise ValueError(f"{name} must be an integer in [1, 2**31), got {value!r}.")
+            checks.integer(name, value, 1, 2**31 - 1)
 
     def max_batch(self, n_past: int, n_samples: int, n_future: int) -> int:
         """Largest B of requests with n_past frames a sequence and S = n_samples, F = n_future; 0: none fits."""
@@ -46,6 +48,11 @@ class Limits:
     def server_batch(self, n_past: int, n_samples: int, n_future: int) -> int:
         """Largest batch that a server may merge requests to: none that is within the limits alone is beyond them merged."""
         return max(1, min(self.max_batch(n_past, n_samples, n_future), self.max_given_frames // self.max_steps))
+
+
+def version_number(name: str) -> int | None:
+    """The version that a folder's name stands for; None for one that no server takes for a version ("\u0663", twenty digits)."""
+    return int(name) if _VERSION.fullmatch(name) else None
 
 
 def check_name(name: str) -> None:

@@ -5,7 +5,10 @@ Requests to a server that is UNAVAILABLE are repeated with growing pauses, by gR
 
 import ipaddress
 import json
+import queue
 import re
+import threading
+import time
 from typing import NamedTuple
 
 import numpy as np
@@ -58,7 +61,9 @@ class Model:
                 raise ValueError(f"Input {key!r} of {signature!r} must be {specs[key].dtype}, got {array.dtype}.")
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 raise ValueError(f"Input {key!r} of {signature!r} must be finite.")
-        return self._call(signature, arrays)
+        answer = self._call(signature, arrays)
+        _check_answer(signature, self.outputs[signature], arrays, answer)
+        return answer
 
     def _call(self, signature, arrays) -> dict[str, np.ndarray]:
         raise ValueError(f"{type(self).__name__} cannot be called.")
@@ -80,6 +85,7 @@ class GrpcModel(Model):
         require_serving_api()
         import grpc
         import tensorflow as tf
+        from google.protobuf.message import DecodeError
         from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc
 
         self._grpc, self._tf, self._predict_pb2 = grpc, tf, predict_pb2
@@ -102,13 +108,16 @@ class GrpcModel(Model):
             definitions = get_model_metadata_pb2.SignatureDefMap()
             if not answer.metadata["signature_def"].Unpack(definitions):
                 raise RequestError("INTERNAL", f"{self._address} sent metadata of another kind.")
+            self.inputs, self.outputs = {}, {}
+            for key, definition in definitions.signature_def.items():
+                for specs, infos in ((self.inputs, definition.inputs), (self.outputs, definition.outputs)):
+                    specs[key] = {k: _spec(tf, info.dtype, info.tensor_shape) for k, info in infos.items()}
+        except (TypeError, KeyError, DecodeError) as error:
+            self.close()
+            raise RequestError("INTERNAL", f"{self._address} sent metadata of another kind ({error}).") from error
         except BaseException:
             self.close()
             raise
-        self.inputs, self.outputs = {}, {}
-        for key, definition in definitions.signature_def.items():
-            for specs, infos in ((self.inputs, definition.inputs), (self.outputs, definition.outputs)):
-                specs[key] = {k: _spec(tf, info.dtype, info.tensor_shape) for k, info in infos.items()}
 
     def _address_model(self, spec) -> None:
         spec.name = self.name
@@ -128,7 +137,10 @@ class GrpcModel(Model):
         for key, array in arrays.items():
             request.inputs[key].CopyFrom(self._tf.make_tensor_proto(array))
         answer = self._send(self._stub.Predict, request)
-        return {key: self._tf.make_ndarray(value) for key, value in answer.outputs.items()}
+        try:
+            return {key: self._tf.make_ndarray(value) for key, value in answer.outputs.items()}
+        except (TypeError, ValueError, MemoryError) as error:
+            raise RequestError("INTERNAL", f"{self._address}: outputs of another kind ({error}).") from error
 
     def close(self):
         self._channel.close()
@@ -169,6 +181,26 @@ class RestModel(Model):
             raise RequestError("INTERNAL", f"{self._address} sent metadata of another kind ({error}).") from error
 
     def _send(self, method: str, address: str, body: str | None = None):
+        """Within `timeout` in all, repetitions and reading included: a server that sends a byte now and then is given up, too."""
+        done: queue.SimpleQueue = queue.SimpleQueue()
+
+        def work():
+            try:
+                done.put((self._exchange(method, address, body), None))
+            except BaseException as error:  # raised again where the caller waits
+                done.put((None, error))
+
+        threading.Thread(target=work, daemon=True).start()
+        try:
+            value, error = done.get(timeout=self._timeout)
+        except queue.Empty:
+            raise RequestError("DEADLINE_EXCEEDED", f"{address}: no answer within {self._timeout:g} s.") from None
+        if error is not None:
+            raise error
+        return value
+
+    def _exchange(self, method: str, address: str, body: str | None):
+        until = time.monotonic() + self._timeout
         headers = {"Content-Type": "application/json"}
         try:
             answer = self._session.request(
@@ -176,8 +208,10 @@ class RestModel(Model):
             )
             with answer:
                 content = bytearray()
-                for part in answer.iter_content(1 << 20):
+                for part in answer.iter_content(1 << 16):
                     content += part
+                    if time.monotonic() > until:
+                        raise RequestError("DEADLINE_EXCEEDED", f"{address}: no whole answer within {self._timeout:g} s.")
                     if len(content) > MAX_MESSAGE:
                         raise RequestError("RESOURCE_EXHAUSTED", f"{address}: an answer of more than {MAX_MESSAGE} bytes.")
         except self._requests.exceptions.Timeout as error:
@@ -186,10 +220,10 @@ class RestModel(Model):
             raise RequestError("UNAVAILABLE", f"{address}: {one_line(str(error))}") from error
         try:
             value = json.loads(content)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = {"error": f"an answer that is not JSON (HTTP {answer.status_code})"}
         if answer.status_code != 200 or not isinstance(value, dict) or "error" in value:
-            message = str(value.get("error", "")) if isinstance(value, dict) else ""
+            message = str(value.get("error", "")) if isinstance(value, dict) else "an answer that is no JSON object"
             raise RequestError(_HTTP_CODES.get(answer.status_code, "UNKNOWN"), f"{address}: {one_line(message)}")
         return value
 
@@ -201,12 +235,50 @@ class RestModel(Model):
             outputs = answer["outputs"]
             if len(specs) == 1:  # a single output comes without its name
                 outputs = {next(iter(specs)): outputs}
-            return {key: np.asarray(outputs[key], spec.dtype) for key, spec in specs.items()}
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            return {key: _from_json(outputs[key], spec.dtype) for key, spec in specs.items()}
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise RequestError("INTERNAL", f"{self._address}: outputs of another kind ({error}).") from error
 
     def close(self):
         self._session.close()
+
+
+def _from_json(value, dtype: np.dtype) -> np.ndarray:
+    """Numbers of JSON as `dtype`, exactly. Raises `ValueError` for others: casts would turn 0.7 into 0, and 300 into 44."""
+    found = np.asarray(value)
+    if found.dtype.kind not in "biuf" or (dtype.kind in "iu" and found.dtype.kind not in "iu"):
+        raise ValueError(f"expected {dtype.name}, got {found.dtype}")
+    if dtype.kind in "iu" and found.size and not np.iinfo(dtype).min <= found.min() <= found.max() <= np.iinfo(dtype).max:
+        raise ValueError(f"expected {dtype.name}, got numbers from {found.min()} to {found.max()}")
+    return found.astype(dtype)
+
+
+def _check_answer(signature: str, specs: dict[str, Spec], arrays: dict, answer: dict) -> None:
+    """Raises `RequestError` for an answer of other keys, dtypes or shapes than were declared and asked for, or with NaN."""
+    missing = sorted(set(specs) - set(answer))
+    if missing:
+        raise RequestError("INTERNAL", f"The answer of {signature!r} lacks {missing}; it has {sorted(answer)}.")
+    for key, spec in specs.items():
+        found, wanted = answer[key], _wanted(spec.shape, arrays)
+        fits = len(found.shape) == len(wanted) and all(w in (None, n) for w, n in zip(wanted, found.shape, strict=True))
+        if found.dtype != spec.dtype or not fits or not found.size:
+            got = f"{found.dtype} {list(found.shape)}"
+            raise RequestError("INTERNAL", f"{key!r} of {signature!r} must be {spec.dtype} {list(wanted)}, got {got}.")
+        if found.dtype.kind == "f" and not np.isfinite(found).all():
+            raise RequestError("INTERNAL", f"{key!r} of {signature!r} has values that are not finite.")
+
+
+def _wanted(shape: tuple, arrays: dict) -> tuple:
+    """The declared shape with what the request fixes: its batch, and samples and frames where it asks for a number of them."""
+    wanted = list(shape)
+    frames = arrays.get("frames")
+    if wanted and wanted[0] is None and frames is not None and frames.ndim:
+        wanted[0] = frames.shape[0]
+    if len(wanted) == 6:  # futures [B, S, F, H, W, C]
+        for axis, key in ((1, "n_samples"), (2, "n_future")):
+            if key in arrays and wanted[axis] is None:
+                wanted[axis] = int(arrays[key])
+    return tuple(wanted)
 
 
 def require_serving_api() -> None:
@@ -235,10 +307,14 @@ def one_line(message: str) -> str:
 
 
 def _spec(tf, dtype: int, shape) -> Spec:
+    if shape.unknown_rank:
+        raise TypeError("a tensor of unknown rank")
     dims = tuple(None if d.size < 0 else d.size for d in shape.dim)
     return Spec(np.dtype(tf.as_dtype(dtype).as_numpy_dtype), dims)
 
 
 def _json_spec(tf, info: dict) -> Spec:
+    if info["tensor_shape"].get("unknown_rank"):
+        raise TypeError("a tensor of unknown rank")
     dims = tuple(None if int(d["size"]) < 0 else int(d["size"]) for d in info["tensor_shape"].get("dim", []))
     return Spec(np.dtype(tf.as_dtype(info["dtype"].removeprefix("DT_").lower()).as_numpy_dtype), dims)

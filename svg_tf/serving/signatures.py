@@ -8,7 +8,8 @@ each sequence's own seed: an answer does not depend on what else is in the batch
 import tensorflow as tf
 
 from data_pipelines import transform
-from svg_tf.families.interface import ForecastsUncertainty, Reconstructs, Sampling
+from data_pipelines.checks import require
+from svg_tf.families.interface import AddsSignatures, ForecastsUncertainty, Reconstructs, Sampling
 from svg_tf.serving import DEFAULT, GENERATE, GENERATE_FLOAT, RECONSTRUCT, UNCERTAINTY
 from svg_tf.serving.limits import Limits
 
@@ -87,6 +88,10 @@ def build(model, n_future: int, n_samples: int, limits: Limits) -> dict:
         functions[RECONSTRUCT] = (reconstruct, [pixels, seeds])
     if model.can(ForecastsUncertainty):
         functions[UNCERTAINTY] = (uncertainty, [pixels])
+    if model.can(AddsSignatures):
+        for name, (function, specs) in model.extra_signatures().items():
+            require(name not in functions, f"{type(model).__name__} adds the signature {name!r}, which all models have.")
+            functions[name] = (function, list(specs.values()))
     return {
         name: tf.function(function, input_signature=specs).get_concrete_function()
         for name, (function, specs) in functions.items()

@@ -111,3 +111,21 @@ def test_the_evaluation_of_other_weights_is_refused(exported, tmp_path, capsys):
     assert cli.main(arguments) == 2
     assert "is the evaluation of other weights" in capsys.readouterr().err
     assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("kind", ["folder", "link", "file"])
+def test_predict_never_writes_over_its_input(exported, clip, tmp_path, capsys, kind):
+    before, out = clip.read_bytes(), {"folder": tmp_path, "link": tmp_path / "link.npz", "file": clip}[kind]
+    if kind == "link":
+        out.symlink_to(clip)
+    assert predict("--input", clip, "--out", out, "--format", "npz", "--model", exported.path) == 2
+    assert "would be written over" in capsys.readouterr().err and clip.read_bytes() == before
+
+
+def test_two_clips_never_have_one_output(exported, clip, tmp_path, capsys):
+    for name in ("x/a", "y/a", "z/a-0"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / f"{name}.npz").write_bytes(clip.read_bytes())
+    inputs = [tmp_path / f"{name}.npz" for name in ("x/a", "y/a", "z/a-0")]
+    assert predict("--input", *inputs, "--out", tmp_path / "out", "--model", exported.path) == 2
+    assert "Two outputs would have one name" in capsys.readouterr().err and not (tmp_path / "out").exists()
