@@ -235,3 +235,7 @@ def test_other_objects_and_broken_weights_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"max_steps must be an integer in \[1, 2\*\*31\), got 0"):
         Limits(max_steps=0)
     assert not any(tmp_path.iterdir())
+
+
+def test_weights_are_one_file_unless_asked_otherwise(exported):
+    assert len(list((exported.version / "variables").glob("variables.data-*"))) == 1
