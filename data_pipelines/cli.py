@@ -43,6 +43,10 @@ class _Build(abc.ABC):
     def builder(self, **arguments):
         """The TFDS builder for these options."""
 
+    def prepared(self):
+        """The builder, with its source, target folder and limits."""
+        return self.builder(**self._options())
+
     def _options(self):
         from data_pipelines import catalogue
         from data_pipelines.example_gen.base import BuildOptions
@@ -60,7 +64,7 @@ class _Build(abc.ABC):
         from data_pipelines import catalogue, describe
         from data_pipelines.example_gen import base
 
-        builder = self.builder(**self._options())
+        builder = self.prepared()
         tfds.disable_progress_bar()  # ours knows the number of clips
         with _Progress() as progress:
             builder.on_progress = progress

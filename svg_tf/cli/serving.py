@@ -55,7 +55,7 @@ class Export:
             model,
             self.out,
             n_future=self.n_future or experiment.eval.n_future,
-            n_samples=self.n_samples if experiment.model.samples_differ else 1,
+            n_samples=1 if model.deterministic else self.n_samples,
             limits=self.limits,
             facts=export.Facts(experiment=experiment, step=step, evaluation=measured, notes=self.notes),
             with_warmup=self.warmup,

@@ -9,7 +9,7 @@ from svg_tf.evaluation import report
 def text(name: str, model, facts, served: dict) -> str:
     """Markdown. facts: `export.Facts`; served: n_past, n_future, n_samples, limits, signatures."""
     c = model.config
-    size, least = f"{c.image_size}, {c.image_size}, {c.channels}", max(2, c.least_context)
+    size, least = ", ".join(map(str, c.frame_shape)), model.least_frames
     parameters = sum(int(v.value.shape.num_elements()) for v in model.trainable_variables)
     packages = versions.installed()
     own = packages["svg_tf"] if packages["svg_tf"][:1].isdigit() else "(a checkout)"
@@ -19,7 +19,7 @@ def text(name: str, model, facts, served: dict) -> str:
         f"{c.citation}, as implemented by svg_tf: given a few frames, it samples futures.",
         "",
         f"- Model: {c.summary}; {parameters:,} trainable parameters."
-        + ("" if c.samples_differ else " All samples of a sequence are equal."),
+        + (" All samples of a sequence are equal." if model.deterministic else ""),
         f"- Frames: {c.image_size} x {c.image_size} pixels, {c.channels} channel(s); trained with {c.n_past} context frames.",
         f"- Exported {datetime.date.today().isoformat()} with svg_tf {own}, TensorFlow {packages['tensorflow']}. "
         "Weights float32; the optimizer is not included.",
@@ -34,15 +34,17 @@ def text(name: str, model, facts, served: dict) -> str:
         f"{served['n_future']}, {size}] |",
         f"| generate | and n_future, n_samples int32 scalars | frames uint8 [B, n_samples, n_future, {size}] |",
         "| generate_float | the same, frames float32 in [0, 1] | frames float32 |",
-        f"| reconstruct | frames uint8 [B, T >= {least}, {size}], seed | frames uint8 [B, T-1, {size}]: {c.reconstruction} |",
     ]
+    if "reconstruct" in served["signatures"]:
+        answer = f"frames uint8 [B, T-1, {size}]: {model.reconstruction}"
+        lines.append(f"| reconstruct | frames uint8 [B, T >= {least}, {size}], seed | {answer} |")
     if "uncertainty" in served["signatures"]:
         lines.append(
             f"| uncertainty | frames uint8 [B, T >= {least}, {size}] | sigma float32 [B, T-1, {c.z_dim}]: standard deviation of "
             "the prior of each next frame's latent |"
         )
     lines += ["", "Limits of one request: " + ", ".join(f"{key} {value}" for key, value in served["limits"].items()) + ".", ""]
-    return "\n".join([*lines, *_training(facts), *_measured(facts), *_use(c, facts)]) + "\n"
+    return "\n".join([*lines, *_training(facts), *_measured(facts), *_use(model, facts)]) + "\n"
 
 
 def _training(facts) -> list[str]:
@@ -60,7 +62,7 @@ def _training(facts) -> list[str]:
         "## Training",
         "",
         f"- Data: {data}; windows of {facts.experiment.model.n_past} + {d.n_future} frames.",
-        f"- {steps:,} optimizer steps of {d.batch_size} sequences, Adam {t.learning_rate:g}, seed {t.seed}.",
+        f"- {steps:,} optimizer steps of {d.batch_size} sequences, Adam {t.optimizer.learning_rate:g}, seed {t.seed}.",
         "- All settings: `config.json` beside this card.",
         "",
     ]
@@ -80,7 +82,7 @@ def _measured(facts) -> list[str]:
     return [line for i, line in enumerate(lines) if line or lines[i - 1]]  # no two empty lines in a row
 
 
-def _use(c, facts) -> list[str]:
+def _use(model, facts) -> list[str]:
     lines = [
         "## Limits of use",
         "",
@@ -91,7 +93,7 @@ def _use(c, facts) -> list[str]:
         "- Normalisation is by running statistics only. An answer depends on its frames and seed, not on the rest of the batch; "
         "the last bit may differ between batch sizes and machines.",
     ]
-    if c.samples_differ:
+    if not model.deterministic:
         lines.append(
             "- Samples are not calibrated probabilities: the share of samples that show an event is not its probability."
         )

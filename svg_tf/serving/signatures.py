@@ -8,6 +8,7 @@ each sequence's own seed: an answer does not depend on what else is in the batch
 import tensorflow as tf
 
 from data_pipelines import transform
+from svg_tf.families.interface import ForecastsUncertainty, Reconstructs, Sampling
 from svg_tf.serving import DEFAULT, GENERATE, GENERATE_FLOAT, RECONSTRUCT, UNCERTAINTY
 from svg_tf.serving.limits import Limits
 
@@ -36,8 +37,8 @@ def build(model, n_future: int, n_samples: int, limits: Limits) -> dict:
                      for x_1 ... x_{T-1} (paper Fig. 6); absent for a model without latents
     """
     config = model.config
-    size = [config.image_size, config.image_size, config.channels]
-    least = max(2, config.least_context)
+    size = [*config.frame_shape]
+    least = model.least_frames
     pixels = tf.TensorSpec([None, None, *size], tf.uint8, name="frames")
     floats = tf.TensorSpec([None, None, *size], tf.float32, name="frames")
     seeds = tf.TensorSpec([None, 2], tf.int32, name="seed")
@@ -46,7 +47,7 @@ def build(model, n_future: int, n_samples: int, limits: Limits) -> dict:
     # One function that the three signatures call, so that the file holds its graph once.
     @tf.function(input_signature=[tf.TensorSpec([None, None, *size], tf.float32), seeds, *counts])
     def generated(x, seed, n_future, n_samples):
-        return model.generate_in_graph(x, seed, n_future, n_samples)
+        return model.sample(x, seed, Sampling(n_future, n_samples))
 
     def futures(frames, seed, n_future, n_samples):
         frames = _checked_frames(frames, size, config.n_past, limits)
@@ -81,9 +82,10 @@ def build(model, n_future: int, n_samples: int, limits: Limits) -> dict:
         DEFAULT: (serving_default, [pixels, seeds]),
         GENERATE: (generate, [pixels, seeds, *counts]),
         GENERATE_FLOAT: (generate_float, [floats, seeds, *counts]),
-        RECONSTRUCT: (reconstruct, [pixels, seeds]),
     }
-    if model.stochastic:
+    if model.can(Reconstructs):
+        functions[RECONSTRUCT] = (reconstruct, [pixels, seeds])
+    if model.can(ForecastsUncertainty):
         functions[UNCERTAINTY] = (uncertainty, [pixels])
     return {
         name: tf.function(function, input_signature=specs).get_concrete_function()

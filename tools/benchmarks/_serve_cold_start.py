@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "svg_tf" / "serving"))  # alone, without the package
 from cpp_loader import CppModel  # noqa: E402
 
 DEFAULT = "serving_default"

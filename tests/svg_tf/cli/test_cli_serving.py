@@ -4,11 +4,11 @@ import json
 
 import numpy as np
 import pytest
-import serving_standin
-from conftest import N_FUTURE, N_SAMPLES, NAME
 from PIL import Image
 
 from svg_tf import cli
+from tests.svg_tf.serving import serving_standin
+from tests.svg_tf.serving.tiny_export import N_FUTURE, N_SAMPLES, NAME
 
 
 def predict(*arguments):

@@ -9,13 +9,13 @@ import grpc
 import numpy as np
 import pytest
 import requests
-import serving_standin
 import tensorflow as tf
-from conftest import N_FUTURE, N_SAMPLES, NAME
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from svg_tf.serving import client
 from svg_tf.serving.remote import RequestError
+from tests.svg_tf.serving import serving_standin
+from tests.svg_tf.serving.tiny_export import N_FUTURE, N_SAMPLES, NAME
 
 
 @pytest.fixture(scope="module")

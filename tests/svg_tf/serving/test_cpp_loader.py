@@ -1,44 +1,18 @@
 """The exported model in TensorFlow's C++ loader, which TensorFlow Serving uses, and in `saved_model_cli run`."""
 
 import json
-import pathlib
 import subprocess
 import sys
 
 import numpy as np
-import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
+from svg_tf.serving import cpp
+
 INVALID_ARGUMENT = 3
 
 
 def integer(value):
     return np.array(value, np.int32)
-
-
-def run_cpp(version, tmp_path, requests, threads=1):
-    """Answers of a process without TensorFlow in Python and without project code: arrays by key, or (code, message)."""
-    content = saved_model_pb2.SavedModel.FromString((version / "saved_model.pb").read_bytes())
-    names = {
-        key: {"inputs": {k: v.name for k, v in d.inputs.items()}, "outputs": {k: v.name for k, v in d.outputs.items()}}
-        for key, d in content.meta_graphs[0].signature_def.items()
-        if not key.startswith("__")
-    }
-    arrays = {f"{i}/{key}/{k}": v for i, (key, inputs) in enumerate(requests) for k, v in inputs.items()}
-    np.savez(tmp_path / "requests.npz", **arrays)
-    job = {"library": str(pathlib.Path(tf.__file__).parent), "model": str(version), "signatures": names, "threads": threads,
-           "requests": str(tmp_path / "requests.npz"), "answers": str(tmp_path / "answers.npz")}  # fmt: skip
-    (tmp_path / "job.json").write_text(json.dumps(job))
-    command = [sys.executable, "-I", str(ROOT / "tools" / "cpp_loader.py"), str(tmp_path / "job.json")]
-    process = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=tmp_path)
-    assert process.returncode == 0, process.stderr[-3000:]
-    answers = [{} for _ in requests]
-    with np.load(tmp_path / "answers.npz", allow_pickle=False) as file:
-        for name in file.files:
-            number, key = name.split("/")
-            answers[int(number)][key] = file[name]
-    return [tuple(json.loads(str(a["error"]))) if "error" in a else a for a in answers]
 
 
 def good_requests(frames, seeds):
@@ -109,7 +83,7 @@ def test_cpp_loader_runs_every_signature_and_refuses_bad_requests(exported, fram
     ]
     context = f[:, :5]
     good = good_requests(context, seeds)
-    answers = run_cpp(exported.version, tmp_path, [*good, *(request for request, _ in bad), good[0]])
+    answers = cpp.answers(exported.version, [*good, *(request for request, _ in bad), good[0]])
     check(exported, context, seeds, answers[: len(good)])
     for (request, expected), answer in zip(bad, answers[len(good) : -1], strict=True):
         assert isinstance(answer, tuple), f"{request[0]} answered a request that should fail with {expected!r}"
@@ -121,7 +95,7 @@ def test_cpp_loader_from_16_threads_equals_serial_answers_in_python(exported, lo
     requests = [
         ("serving_default", {"frames": frames[: 1 + i % 3, : 2 + i % 4], "seed": seeds[: 1 + i % 3] + i}) for i in range(64)
     ]
-    answers = run_cpp(exported.version, tmp_path, requests, threads=16)
+    answers = cpp.answers(exported.version, requests, threads=16)
     for request, answer in zip(requests, answers, strict=True):
         assert abs(local.call(*request)["frames"].astype(int) - answer["frames"]).max() <= 1
 

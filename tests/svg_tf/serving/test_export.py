@@ -7,7 +7,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import CONFIG, LIMITS, N_FUTURE, N_SAMPLES, NAME, randomise
 
 import svg_tf
 from svg_tf import config
@@ -15,6 +14,7 @@ from svg_tf.config import ExperimentConfig
 from svg_tf.families.svg.model import SVG
 from svg_tf.serving import client, export, signatures, warmup
 from svg_tf.serving.limits import Limits
+from tests.svg_tf.serving.tiny_export import CONFIG, LIMITS, N_FUTURE, N_SAMPLES, NAME, randomize
 from tests.svg_tf.tiny_models import SRVP_VARIANTS, made
 
 
@@ -61,7 +61,7 @@ def test_other_models_as_graphs_of_any_length(changes, steps, frames, seeds):
     """With one frame of context, posterior and prior run over no step at all."""
     keras.utils.set_random_seed(2)
     model = SVG(dataclasses.replace(CONFIG, **changes))
-    randomise(model)
+    randomize(model)
     functions = signatures.build(model, N_FUTURE, N_SAMPLES, LIMITS)
     x = frames[:, :steps]
     answer = functions["serving_default"](tf.constant(x), tf.constant(seeds))["frames"].numpy()

@@ -1,8 +1,7 @@
-#!/usr/bin/env python
 """Runs a SavedModel through TensorFlow's C++ loader (`TF_LoadSessionFromSavedModel`), the code that TensorFlow Serving
 loads models with. Needs the shared library of the TensorFlow package and NumPy: no TensorFlow in Python, no project code.
 
-python tools/cpp_loader.py JOB.json
+python -I svg_tf/serving/cpp_loader.py JOB.json
 
 JOB.json: {"library": folder of libtensorflow_cc.so.2, "model": SavedModel folder,
            "signatures": {name: {"inputs": {key: tensor name}, "outputs": {key: tensor name}}},
