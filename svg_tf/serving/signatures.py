@@ -35,7 +35,8 @@ def build(model, n_future: int, n_samples: int, limits: Limits) -> dict:
     reconstruct      frames uint8 [B, T >= 2 (SRVP: >= k), H, W, C], seed -> frames uint8 [B, T-1, H, W, C]: z_t from the
                      posterior (SVG: teacher-forced)
     uncertainty      frames uint8 [B, T >= 2 (SRVP: >= k), H, W, C] -> sigma float32 [B, T-1, z_dim]: the prior's sigma_psi
-                     for x_1 ... x_{T-1} (paper Fig. 6); absent for a model without latents
+                     for x_1 ... x_{T-1} (paper Fig. 6); absent for a model without a learned prior
+    and those that the model adds (`AddsSignatures`).
     """
     config = model.config
     size = [*config.frame_shape]

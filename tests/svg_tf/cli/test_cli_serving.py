@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from svg_tf import cli
+from svg_tf.evaluation import report as report_file
 from tests.svg_tf.serving import serving_standin
 from tests.svg_tf.serving.tiny_export import N_FUTURE, N_SAMPLES, NAME
 
@@ -104,7 +105,7 @@ def test_the_card_quotes_the_evaluation(exported):
 
 
 def test_the_evaluation_of_other_weights_is_refused(exported, tmp_path, capsys):
-    report = {"format": 1, "weights_sha256": "0" * 64}
+    report = {"format": report_file.FORMAT, "weights_sha256": "0" * 64}
     (tmp_path / "report.json").write_text(json.dumps(report))
     np.savez(tmp_path / "scores.npz", a=np.zeros(1))
     arguments = ["export", str(exported.run), "--out", str(tmp_path / "a"), "--evaluation", str(tmp_path), "--unfinished"]

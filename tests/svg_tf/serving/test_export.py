@@ -68,10 +68,26 @@ def test_other_models_as_graphs_of_any_length(changes, steps, frames, seeds):
     assert abs(answer - levels(model.generate(x.astype(np.float32) / 255, N_FUTURE, N_SAMPLES, seeds))).max() <= 1
     answer = functions["reconstruct"](tf.constant(frames), tf.constant(seeds))["frames"].numpy()
     assert abs(answer - levels(model.reconstruct(frames.astype(np.float32) / 255, seeds))).max() <= 1
-    if model.stochastic:
-        np.testing.assert_array_equal(functions["uncertainty"](tf.constant(frames))["sigma"], np.ones((3, 5, 3)))
-    else:
-        assert "uncertainty" not in functions
+    assert "uncertainty" not in functions  # neither has a learned prior
+
+
+class _WithKeypoints(SVG):
+    added = "keypoints"
+
+    def extra_signatures(self):
+        def brightest(frames):
+            return {"level": tf.reduce_max(frames, axis=[2, 3, 4])}
+
+        return {self.added: (brightest, {"frames": tf.TensorSpec([None, None, 32, 32, 1], tf.uint8, name="frames")})}
+
+
+def test_a_family_may_add_signatures_but_not_replace_them(frames):
+    model = _WithKeypoints(CONFIG)
+    functions = signatures.build(model, N_FUTURE, N_SAMPLES, LIMITS)
+    np.testing.assert_array_equal(functions["keypoints"](tf.constant(frames))["level"], frames.max(axis=(2, 3, 4)))
+    model.added = "generate"
+    with pytest.raises(ValueError, match="adds the signature 'generate', which all models have"):
+        signatures.build(model, N_FUTURE, N_SAMPLES, LIMITS)
 
 
 def test_srvp_as_a_graph_of_any_length(frames, seeds):
@@ -232,6 +248,10 @@ def test_other_objects_and_broken_weights_are_refused(tmp_path):
     model.encoder.head.conv.kernel.assign(np.full(model.encoder.head.conv.kernel.shape, np.nan))
     with pytest.raises(ValueError, match="not finite"):
         svg_tf.export(model, tmp_path / "a")
-    with pytest.raises(ValueError, match=r"max_steps must be an integer in \[1, 2\*\*31\), got 0"):
+    with pytest.raises(ValueError, match=r"max_steps must be an integer in \[1, 2147483647\], got 0"):
         Limits(max_steps=0)
     assert not any(tmp_path.iterdir())
+
+
+def test_weights_are_one_file_unless_asked_otherwise(exported):
+    assert len(list((exported.version / "variables").glob("variables.data-*"))) == 1

@@ -66,6 +66,13 @@ def test_without_batching(folder):
         (["a", "b"], "one model only, got a and b"),
         (["a", "--grpc-port", "0"], "a port is in 1 to 65535, got '0'"),
         (["a", "--rest-port", "x;y"], "a port is in 1 to 65535, got 'x;y'"),
+        (["a", "--rest-port", "70000"], "a port is in 1 to 65535, got '70000'"),
+        (["a", "--grpc-port", "08501"], "the two ports must differ"),
+        (["a", "--address", ""], "--address must be"),
+        (["a", "--address", "::1"], "--address must be"),
+        (["a", "--address", "-p"], "--address must be"),
+        (["a", "--image", "--privileged"], "--image must be"),
+        (["a", "--image", ""], "--image must be"),
         (["a", "--fast"], "unknown option --fast"),
     ],
 )
