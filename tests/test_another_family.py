@@ -64,7 +64,8 @@ def test_every_command_takes_its_run(run, tmp_path, capsys):
     assert cli.main(evaluate) == 0, capsys.readouterr().err
     report = json.loads((run / "evaluation" / "report.json").read_text())
     assert report["n_sequences"] == 4 and report["results"]["psnr"]["best"]["all"]["mean"] > 5
-    assert cli.main(["compare", f"toy={run}", f"again={run}", "--out", str(tmp_path / "comparison")]) == 0, capsys.readouterr().err
+    compare = ["compare", f"toy={run}", f"again={run}", "--out", str(tmp_path / "comparison")]
+    assert cli.main(compare) == 0, capsys.readouterr().err
     assert "toy" in (tmp_path / "comparison" / "comparison.md").read_text()
     figures = ["figures", str(run), "--figure", "all", "--sequences", "2", "--n-samples", "2", "--out", str(tmp_path / "figures")]
     assert cli.main(figures) == 0, capsys.readouterr().err
