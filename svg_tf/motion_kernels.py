@@ -59,17 +59,20 @@ def layer_norm(x, gamma, beta, epsilon: float):
     return operation(tf.cast(x, tf.float32), tf.convert_to_tensor(gamma), tf.convert_to_tensor(beta))
 
 
-def over_time(step, x, state):
-    """A recurrent layer over steps whose number is known at run time only: x [T >= 1, N, ...] -> (outputs [T, N, ...], state).
+def over_time(step, x, state, steps):
+    """A recurrent layer over a number of steps known at run time only: x [steps * N, ...] -> (outputs [steps * N, ...], state).
 
     step: (x of one step, state) -> (output, state), where state is a tuple of tensors and the output has the first one's shape.
     """
-    steps = tf.shape(x)[0]
-    outputs = tf.TensorArray(state[0].dtype, size=steps, element_shape=state[0].shape)
+    rows = tf.shape(state[0])[0]
+    shape = tf.TensorShape([None, *state[0].shape[1:]])
+    outputs = tf.TensorArray(state[0].dtype, size=steps, infer_shape=False, element_shape=shape)
 
     def body(t, outputs, *state):
-        output, state = step(x[t], state)
+        output, state = step(x[t * rows : (t + 1) * rows], state)
         return t + 1, outputs.write(t, output), *state
 
-    _, outputs, *state = tf.while_loop(lambda t, *_: t < steps, body, (tf.constant(0), outputs, *state))
-    return outputs.stack(), tuple(state)
+    shapes = (tf.TensorShape([]), tf.TensorShape(None), *(shape for _ in state))
+    loop = (tf.constant(0), outputs, *state)
+    _, outputs, *state = tf.while_loop(lambda t, *_: t < steps, body, loop, shape_invariants=shapes)
+    return tf.ensure_shape(outputs.concat(), shape), tuple(state)

@@ -20,29 +20,20 @@ def normalized_kernels(logits, size: int):
     return logits / ops.sum(logits, axis=1, keepdims=True)
 
 
-def neighborhoods(images, size: int, padding: str):
-    """images float32 [N, H, W, C] -> [N, H * W, size * size, C]: what a window around each pixel holds, rows first.
-
-    padding: "zero", or "symmetric": the border's pixels mirrored.
-    """
-    _, height, width, channels = images.shape
-    reach = size // 2
-    mode = {"zero": "constant", "symmetric": "symmetric"}[padding]
-    padded = ops.pad(images, [[0, 0], [reach, reach], [reach, reach], [0, 0]], mode=mode)
-    shifted = [padded[:, i : i + height, j : j + width] for i in range(size) for j in range(size)]
-    return ops.reshape(ops.stack(shifted, axis=3), (-1, height * width, size * size, channels))
-
-
 def blend(images, kernels, masks, padding: str):
-    """sum_k masks_k * transformed_k: images float32 [N, H, W, C], kernels [N, size * size, K], masks [N, H, W, K] -> [N, H, W, C].
+    """sum_k masks_k * moved_k: images float32 [N, H, W, C], kernels [N, size * size, K], masks [N, H, W, K] -> [N, H, W, C].
 
-    A kernel's transformed image is its cross-correlation with the image:
-    transformed_k(y, x) = sum_ij kernel_k(i, j) image(y + i - size // 2, x + j - size // 2).
-    Each pixel's masks first blend the kernels into one of its own, which then meets the pixel's window: of C channels this takes
-    size^2 (K + C) multiply-adds a pixel in place of size^2 K C, and no map of K C channels.
+    moved_k is the cross-correlation of an example's image with its own kernel:
+    moved_k(y, x) = sum_ij kernel_k(i, j) image(y + i - size // 2, x + j - size // 2).
+    padding: "zero", or "symmetric": the border's pixels mirrored.
+    The batch takes the place of the channels of a depthwise convolution, whose filters then are each example's own.
     """
     _, height, width, channels = images.shape
-    size = math.isqrt(kernels.shape[1])
-    own = ops.matmul(ops.reshape(masks, (-1, height * width, masks.shape[-1])), ops.transpose(kernels, (0, 2, 1)))
-    blended = ops.sum(own[..., None] * neighborhoods(images, size, padding), axis=2)
-    return ops.reshape(blended, (-1, height, width, channels))
+    size, count = math.isqrt(kernels.shape[1]), kernels.shape[2]
+    reach = [size // 2, size // 2]
+    mode = {"zero": "constant", "symmetric": "symmetric"}[padding]
+    padded = ops.pad(ops.transpose(images, (3, 1, 2, 0)), [[0, 0], reach, reach, [0, 0]], mode=mode)  # [C, H', W', N]
+    filters = ops.transpose(ops.reshape(kernels, (-1, size, size, count)), (1, 2, 0, 3))
+    moved = ops.depthwise_conv(padded, filters, strides=1, padding="valid")
+    moved = ops.reshape(moved, (channels, height, width, -1, count))
+    return ops.transpose(ops.sum(moved * ops.transpose(masks, (1, 2, 0, 3)), axis=-1), (3, 1, 2, 0))

@@ -1,6 +1,6 @@
 """Convolutional LSTM (Shi et al. 2015), and the layers around it in CDNA's and SAVP's generators. State goes in and comes out.
 
-Maps are [T, N, H, W, C], time first. Kernels are Glorot uniform and biases zero, as published.
+Maps of several steps are one batch [T * N, H, W, C], time first. Kernels are Glorot uniform and biases zero, as published.
 """
 
 import math
@@ -43,11 +43,12 @@ class ConvLSTM(keras.layers.Layer):
         zeros = ops.zeros((batch, height, width, self.units), self.compute_dtype)
         return zeros, zeros
 
-    def call(self, x, state):
-        """x [T, N, H, W, inputs], state (h, c) -> (outputs [T, N, H, W, units], state)."""
-        steps = x.shape[0]
-        folded = ops.reshape(x, (-1, *x.shape[2:]))
-        projected = ops.conv(folded, self.kernel, strides=1, padding="same")
+    def call(self, x, state, steps=1):
+        """x [steps * N, H, W, inputs], state (h, c) of N rows -> (outputs [steps * N, H, W, units], state).
+
+        steps: an int, or an int32 tensor in a graph for any number.
+        """
+        projected = ops.conv(x, self.kernel, strides=1, padding="same")
         if self.bias is not None:
             projected = projected + self.bias
         recurrent = ops.convert_to_tensor(self.recurrent_kernel)
@@ -58,17 +59,13 @@ class ConvLSTM(keras.layers.Layer):
             h, c = motion_kernels.gates_to_state(gates, c, FORGET_BIAS)
             return h, (h, c)
 
-        if steps == 1:
-            h, state = step(projected, state)
-            return h[None], state
-        projected = ops.reshape(projected, (-1 if steps is None else steps, ops.shape(x)[1], *projected.shape[1:]))
-        if steps is None or steps > UNROLLED_STEPS:
-            return motion_kernels.over_time(step, projected, state)
+        if not isinstance(steps, int) or steps > UNROLLED_STEPS:
+            return motion_kernels.over_time(step, projected, state, steps)
         outputs = []
-        for now in ops.unstack(projected, steps):
+        for now in ops.split(projected, steps, axis=0) if steps > 1 else [projected]:
             h, state = step(now, state)
             outputs.append(h)
-        return ops.stack(outputs), state
+        return ops.concatenate(outputs, axis=0) if steps > 1 else outputs[0], state
 
     def multiply_adds(self, height: int, width: int) -> int:
         """Of one step of one example."""

@@ -6,8 +6,8 @@ One step takes the frame u_t and the states of seven conv-LSTMs and gives the fr
     level 2 (H/8)  enc2 = conv(s4), joined by z    s5 -> kernels
     then up        s6 with enc1, s7 with enc0, to H -> scratch image, masks
     x = mask_0 u + mask_1 scratch + sum_k mask_{1+k} (kernel_k * u)
-What lies before z (`below`) is the same for all samples of a sequence. Maps are [T, N, ...]: several known steps run layer by
-layer, each convolution over all of them at once.
+What lies before z (`below`) is the same for all samples of a sequence. Several known steps run layer by layer, folded into one
+batch, time first.
 """
 
 from typing import NamedTuple
@@ -15,14 +15,13 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from svg_tf.families.shapes import fold_time, unfold_time
 from svg_tf.families.sv2p.config import SV2PConfig
 from svg_tf.layers import cdna
 from svg_tf.layers.conv_lstm import Conv, ConvLSTM, ConvUp, LayerNorm
 
 
 class Below(NamedTuple):
-    """Maps of the levels before z: float [T, N, H/2, W/2, w], [T, N, H/4, W/4, w], [T, N, H/8, W/8, 2w]."""
+    """Maps of the levels before z: float [T * N, H/2, W/2, w], [T * N, H/4, W/4, w], [T * N, H/8, W/8, 2w]."""
 
     enc0: tf.Tensor
     enc1: tf.Tensor
@@ -30,7 +29,7 @@ class Below(NamedTuple):
 
 
 class Above(NamedTuple):
-    """What a frame is painted from: s5's map [T, N, H/8, W/8, 4w], and the last level's [T, N, H/2, W/2, 2w]."""
+    """What a frame is painted from: s5's map [T * N, H/8, W/8, 4w], and the last level's [T * N, H/2, W/2, 2w]."""
 
     hidden: tf.Tensor
     last: tf.Tensor
@@ -71,50 +70,42 @@ class Generator(keras.layers.Layer):
         states = [cell.initial_state(batch, *self.level_sizes[level]) for cell, level in levels]
         return tuple(states[:4]), tuple(states[4:])
 
-    def below(self, u, states) -> tuple[Below, tuple]:
-        """u float [T, N, H, W, C] -> (maps, states)."""
-        enc0 = self._each(lambda y: tf.nn.relu(self.enc0_norm(self.enc0(y))), u)
-        y, s1 = self._recurrent(0, enc0, states[0])
-        y, s2 = self._recurrent(1, y, states[1])
-        enc1 = self._each(lambda y: tf.nn.relu(self.enc1(y)), y)
-        y, s3 = self._recurrent(2, enc1, states[2])
-        y, s4 = self._recurrent(3, y, states[3])
-        return Below(enc0, enc1, self._each(lambda y: tf.nn.relu(self.enc2(y)), y)), (s1, s2, s3, s4)
+    def below(self, u, states, steps=1) -> tuple[Below, tuple]:
+        """u float [steps * N, H, W, C] -> (maps, states of N rows); steps: int, or a tensor in a graph for any number."""
+        enc0 = tf.nn.relu(self.enc0_norm(self.enc0(u)))
+        y, s1 = self._recurrent(0, enc0, states[0], steps)
+        y, s2 = self._recurrent(1, y, states[1], steps)
+        enc1 = tf.nn.relu(self.enc1(y))
+        y, s3 = self._recurrent(2, enc1, states[2], steps)
+        y, s4 = self._recurrent(3, y, states[3], steps)
+        return Below(enc0, enc1, tf.nn.relu(self.enc2(y))), (s1, s2, s3, s4)
 
-    def above(self, below: Below, z, states) -> tuple[Above, tuple]:
-        """z float [T or 1, N, h, w, z_channels] -> (maps, states)."""
-        y = below.enc2
-        if self.config.stochastic:
-            steps = tf.shape(y)[:1]
-            y = tf.concat([y, tf.broadcast_to(tf.cast(z, y.dtype), tf.concat([steps, tf.shape(z)[1:]], 0))], axis=-1)
-        y = self._each(lambda y: tf.nn.relu(self.enc3(y)), y)
-        hidden, s5 = self._recurrent(4, y, states[0])
-        y = self._each(lambda y: tf.nn.relu(self.enc4(y)), hidden)
-        y, s6 = self._recurrent(5, y, states[1])
-        y = self._each(lambda y: tf.nn.relu(self.enc5(y)), tf.concat([y, below.enc1], axis=-1))
-        y, s7 = self._recurrent(6, y, states[2])
+    def above(self, below: Below, z, states, steps=1) -> tuple[Above, tuple]:
+        """z float [steps * N, h, w, z_channels], or None without latents -> (maps, states)."""
+        y = below.enc2 if z is None else tf.concat([below.enc2, tf.cast(z, below.enc2.dtype)], axis=-1)
+        hidden, s5 = self._recurrent(4, tf.nn.relu(self.enc3(y)), states[0], steps)
+        y, s6 = self._recurrent(5, tf.nn.relu(self.enc4(hidden)), states[1], steps)
+        y = tf.nn.relu(self.enc5(tf.concat([y, below.enc1], axis=-1)))
+        y, s7 = self._recurrent(6, y, states[2], steps)
         return Above(hidden, tf.concat([y, below.enc0], axis=-1)), (s5, s6, s7)
 
     def paint(self, above: Above, u) -> tf.Tensor:
-        """The frames after u: float32 [T, N, H, W, C] -> the same, in the range of u and [0, 1]."""
-        c, images = self.config, fold_time(u)
-        y = self.enc6_norm(self.enc6(fold_time(above.last)))
+        """The frames after u: float32 [N, H, W, C] -> the same, in the range of u and [0, 1]."""
+        c, hidden = self.config, above.hidden
+        y = self.enc6_norm(self.enc6(above.last))
         scratch = tf.sigmoid(tf.cast(self.scratch(y), tf.float32))
         masks = tf.nn.softmax(tf.cast(self.masks(y), tf.float32))
-        hidden = fold_time(above.hidden)
         logits = self.kernels(tf.reshape(hidden, [-1, hidden.shape[1] * hidden.shape[2] * hidden.shape[3]]))
         kernels = cdna.normalized_kernels(logits, c.kernel_size)[..., : c.masks - 2]
-        frames = masks[..., :1] * images + masks[..., 1:2] * scratch
-        frames += cdna.blend(images, kernels, masks[..., 2:], c.padding)
-        return unfold_time(frames, tf.shape(u)[0], tf.shape(u)[1])
+        moved = cdna.blend(u, kernels, masks[..., 2:], c.padding)
+        return masks[..., :1] * u + masks[..., 1:2] * scratch + moved
 
-    def _recurrent(self, number, x, state):
-        y, state = self.cells[number](x, state)
-        return self._each(self.cell_norms[number], y), state
+    def step(self, u, z, states, steps=1):
+        """The frames after u, float32 [steps * N, H, W, C], all of them known: (float32 [steps * N, H, W, C], states)."""
+        below, first = self.below(tf.cast(u, self.compute_dtype), states[0], steps)
+        above, second = self.above(below, z, states[1], steps)
+        return self.paint(above, u), (first, second)
 
-    def _each(self, function, x):
-        """A function of single maps over all steps [T, N, ...]."""
-        y = function(fold_time(x))
-        return tf.reshape(y, tf.concat([tf.shape(x)[:2], y.shape[1:]], 0)) if x.shape[0] is None else tf.reshape(
-            y, [x.shape[0], -1, *y.shape[1:]]
-        )  # fmt: skip
+    def _recurrent(self, number, x, state, steps):
+        y, state = self.cells[number](x, state, steps=steps)
+        return self.cell_norms[number](y), state

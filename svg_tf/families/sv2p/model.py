@@ -21,7 +21,7 @@ import tensorflow as tf
 from svg_tf import distributions, losses, noise
 from svg_tf.families.base import VideoPredictor, dtype_policy
 from svg_tf.families.interface import Bound, Phase, Program, Update
-from svg_tf.families.shapes import swap_batch_time
+from svg_tf.families.shapes import length, swap_batch_time
 from svg_tf.families.sv2p import rollout
 from svg_tf.families.sv2p.config import SV2PConfig
 from svg_tf.families.sv2p.generator import Generator
@@ -118,7 +118,7 @@ class SV2P(VideoPredictor):
             shown = tf.reduce_mean(tf.cast(truth, tf.float32), axis=0)
         z, kl, sigma = self._latents(x, seed, steps, from_prior)
         x_hat = rollout.fed_back(self.generator, x, z, context, truth, self.recompute and norm == "train")
-        first = context - 1 if c.loss_frames == "future" and steps > context - 1 else 0
+        first = context - 1 if c.loss_frames == "future" else 0
         mse = tf.reduce_mean(losses.frame_mse(x[1 + first :], x_hat[first:]), axis=0)
         beta_kl = beta * kl
         values = (mse + beta_kl, mse, kl, beta_kl, sigma, shown)
@@ -137,7 +137,7 @@ class SV2P(VideoPredictor):
             return None, tf.zeros([batch]), tf.zeros([batch])
         draws = None if use_mean else noise.of_sequences(seed, steps if self.varies else 1, batch, self.z_size)
         if from_prior:
-            self.tower.check(x)
+            self.tower.check(x.shape[0])
             return self.latent_maps(draws), tf.zeros([batch]), tf.ones([batch])
         q = self.posterior(x)
         z = q.mean()[None] if use_mean else distributions.sample(q, draws)
@@ -161,14 +161,24 @@ class SV2P(VideoPredictor):
         return self.reconstruct_in_graph(self.frames_of(frames), noise.seed_pair(0), use_mean=True)
 
     def reconstruct(self, frames, seed=0, *, closed_loop=False, use_mean=False):
-        """Predictions with z from the posterior over all frames: float [B, T, H, W, C], T = n_frames -> float32 [B, T-1, H, W, C].
+        """Predictions with z from the posterior over all frames: float [B, n_frames, H, W, C] -> float32 [B, n_frames - 1, H, W, C].
 
         closed_loop=False: each prediction sees the true frame before it; True: after the first n_past frames, its own. Without
         latents T >= 2 is free. Raises `ValueError` for another T.
         """
         least = max(self.least_frames, self.config.n_past + 1 if closed_loop else 2)
         frames, seeds = self._checked(frames, least, seed)
+        self._check_length(frames)
         return self._compiled_methods.run(self.reconstruct_in_graph, frames, seeds, closed_loop=closed_loop, use_mean=use_mean)
+
+    def bound(self, frames, seed=0) -> Bound:
+        """As of every model, of exactly n_frames frames. Raises `ValueError` for another number."""
+        self._check_length(frames)
+        return super().bound(frames, seed)
+
+    def _check_length(self, frames):
+        if self.stochastic:
+            self.tower.check(int(frames.shape[1]) if len(frames.shape) == 5 else None)
 
     # ---- the mathematics of these on tensors, for compiled functions and exports --------------------------------------------
 
@@ -177,8 +187,7 @@ class SV2P(VideoPredictor):
 
     def reconstruct_in_graph(self, frames, seeds, closed_loop=False, use_mean=False):
         x = self._time_major_of_known_length(frames) if self.stochastic or closed_loop else swap_batch_time(frames)
-        steps = x.shape[0] - 1 if x.shape[0] else None
-        z, *_ = self._latents(x, seeds, steps, use_mean=use_mean)
+        z, *_ = self._latents(x, seeds, length(x) - 1, use_mean=use_mean)
         if closed_loop:
             return swap_batch_time(rollout.fed_back(self.generator, x, z, self.config.n_past))
         return swap_batch_time(rollout.teacher_forced(self.generator, x, z))
@@ -193,7 +202,8 @@ class SV2P(VideoPredictor):
         of_steps = tf.repeat((kl if self.varies else kl / steps)[:, None], steps, axis=1)
         nats = None
         if self._beta:
-            # mean over n frames of mse + beta K is, up to a factor and a constant, the negative ELBO of x ~ N(x_hat, beta n H W C / 2).
+            # The mean of n frames' mse + beta K is, up to a factor and a constant, the negative ELBO of x ~ N(x_hat, v) with
+            # variance v = beta n H W C / 2.
             size = math.prod(c.frame_shape)
             counted = steps if c.loss_frames == "all" else steps - c.n_past + 1
             nats = tf.reduce_sum(losses.gaussian_nll(mse, self._beta * counted * size / 2, size) + of_steps, axis=1)

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from svg_tf import noise
 from svg_tf.families.interface import Sampling
-from svg_tf.families.shapes import length, swap_batch_time
+from svg_tf.families.shapes import fold_time, length, swap_batch_time, unfold_time
 from svg_tf.layers import recomputation
 
 TRUTH = 1  # stream of a seed: which examples see true frames
@@ -39,8 +39,9 @@ def truth_shown(config, seed, steps: int, batch, step) -> tf.Tensor:
 
 def teacher_forced(generator, x, z):
     """Frames 1 ... T-1 given those before each: x float32 [T, B, H, W, C], T of any kind, z [1 or T-1, B, ...] or None."""
-    states = generator.initial_states(tf.shape(x)[1])
-    return _through(generator, x[:-1], z, states)[0]
+    steps, batch = length(x) - 1, tf.shape(x)[1]
+    frames, _ = generator.step(fold_time(x[:-1]), _of_steps(z, steps), generator.initial_states(batch), steps)
+    return unfold_time(frames, steps, batch)
 
 
 def fed_back(generator, x, z, context: int, truth=None, recompute: bool = False):
@@ -49,32 +50,32 @@ def fed_back(generator, x, z, context: int, truth=None, recompute: bool = False)
     z: float [1 or T-1, B, h, w, z_channels], or None. truth: bool [T - 1 - context, B], which examples see the true frame after
     the context; None: none. recompute: of each step after the context its inputs alone are kept for the backward pass.
     """
-    steps, context = x.shape[0] - 1, min(context, x.shape[0] - 1)
-    frames, states = _through(generator, x[:context], None if z is None else z[:context], generator.initial_states(tf.shape(x)[1]))
-    predictions, last = [frames], frames[-1:]
+    steps, context, batch = x.shape[0] - 1, min(context, x.shape[0] - 1), tf.shape(x)[1]
+    states = generator.initial_states(batch)
+    frames, states = generator.step(fold_time(x[:context]), _of_steps(z, context), states, context)
+    predictions, last = [unfold_time(frames, context, batch)], frames[(context - 1) * batch :]
     run = recomputation.choose(recompute)
 
+    @tf.function(reduce_retracing=True)
     def one(u, *tensors):
         z_now, flat = (None, tensors) if z is None else (tensors[0], tensors[1:])
-        frame, after = _through(generator, u, z_now, tf.nest.pack_sequence_as(states, flat))
+        frame, after = generator.step(u, z_now, tf.nest.pack_sequence_as(states, flat))
         return frame, *tf.nest.flatten(after)
 
     flat = tf.nest.flatten(states)
     for t in range(context, steps):
-        u = last
-        if truth is not None:
-            u = tf.where(truth[t - context][None, :, None, None, None], x[t : t + 1], last)
-        own_z = () if z is None else (z[t : t + 1] if z.shape[0] != 1 else z,)
+        u = last if truth is None else tf.where(truth[t - context][:, None, None, None], x[t], last)
+        own_z = () if z is None else (z[t if z.shape[0] != 1 else 0],)
         last, *flat = run([generator], one, u, *own_z, *flat)
-        predictions.append(last)
+        predictions.append(last[None])
     return tf.concat(predictions, axis=0)
 
 
-def _through(generator, u, z, states):
-    """The frames after u float32 [T, N, H, W, C], all known: (float32 [T, N, H, W, C], states)."""
-    below, first = generator.below(tf.cast(u, generator.compute_dtype), states[0])
-    above, second = generator.above(below, z, states[1])
-    return generator.paint(above, u), (first, second)
+def _of_steps(z, steps):
+    """z [1, B, ...] for each of `steps` steps, or the first ones of [T, B, ...] -> [steps * B, ...]; None as it is."""
+    if z is None:
+        return None
+    return fold_time(tf.repeat(z, steps, axis=0) if z.shape[0] == 1 else z[:steps])
 
 
 def generate(model, frames, seeds, sampling: Sampling):
@@ -95,9 +96,8 @@ def generate(model, frames, seeds, sampling: Sampling):
 
     def seen(t, states):
         """Step t over the context: (what the frame after it is painted from, states)."""
-        below, first = g.below(tf.cast(x[t][None], g.compute_dtype), states[0])
-        below = type(below)(*(tf.repeat(maps, n_samples, axis=1) for maps in below))
-        above, second = g.above(below, z_at(t), states[1])
+        below, first = g.below(tf.cast(x[t], g.compute_dtype), states[0])
+        above, second = g.above(per_sample(below), z_at(t), states[1])
         return above, (first, second)
 
     def condition(t, states):
@@ -107,26 +107,23 @@ def generate(model, frames, seeds, sampling: Sampling):
     _, states = tf.while_loop(lambda t, _: t < context - 1, condition, (tf.constant(0), states))
     above, states = seen(context - 1, states)
     states = per_sample(states[0]), states[1]
-    last = g.paint(above, tf.repeat(x[-1][None], n_samples, axis=1))
-    shape = [None, *model.config.frame_shape]
-    outputs = tf.TensorArray(tf.float32, size=n_future, element_shape=shape).write(0, last[0])
+    last = g.paint(above, per_sample(x[-1]))
+    outputs = tf.TensorArray(tf.float32, size=n_future, element_shape=last.shape).write(0, last)
 
     def predict(i, last, states, outputs):
-        last, states = _through(g, last, z_at(context - 1 + i), states)
-        last = tf.ensure_shape(last, [1, *shape])
-        return i + 1, last, states, outputs.write(i, last[0])
+        last, states = g.step(last, z_at(context - 1 + i), states)
+        return i + 1, last, states, outputs.write(i, last)
 
-    loop = (tf.constant(1), tf.ensure_shape(last, [1, *shape]), states, outputs)
-    *_, outputs = tf.while_loop(lambda i, *_: i < n_future, predict, loop)
+    *_, outputs = tf.while_loop(lambda i, *_: i < n_future, predict, (tf.constant(1), last, states, outputs))
     made = swap_batch_time(outputs.stack())
     made = tf.reshape(made, tf.concat([[-1, n_samples, n_future], tf.shape(made)[2:]], 0))
     return made if model.stochastic else tf.repeat(made, sampling.n_samples, axis=1)
 
 
 def _prior_draws(model, seeds, sampling: Sampling, steps):
-    """t -> z_t ~ N(0, I) [1, B * S, h, w, z_channels] of each sample, or None without latents."""
+    """t -> z_t ~ N(0, I) [B * S, h, w, z_channels] of each sample, or None without latents."""
     if not model.stochastic:
         return lambda t: None
     row_seeds = noise.sample_seeds(seeds, sampling.first_sample, sampling.n_samples)
     draws = model.latent_maps(noise.of_sequences(row_seeds, steps if model.varies else 1, tf.shape(row_seeds)[0], model.z_size))
-    return lambda t: draws[t][None] if model.varies else draws
+    return lambda t: draws[t] if model.varies else draws[0]

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from data_pipelines.checks import require
 from svg_tf import distributions
 from svg_tf.families.sv2p.config import SV2PConfig
 from svg_tf.layers.conv_lstm import Conv, LayerNorm
@@ -34,14 +35,12 @@ class Tower(keras.layers.Layer):
         self.convs = [Conv(a, b, 3, strides, use_bias=False, name=f"conv_{i}") for i, (a, b, strides) in enumerate(sizes)]
         self.norms = [LayerNorm(b, epsilon, name=f"norm_{i}") for i, (_, b, _) in enumerate(sizes)]
         plain = not c.normalize_heads
-        self.heads = {
-            name: Conv(2 * w, c.z_channels, 3, 2, use_bias=plain, name=name) for name in ("mean", "log_variance")
-        }
+        self.heads = {name: Conv(2 * w, c.z_channels, 3, 2, use_bias=plain, name=name) for name in ("mean", "log_variance")}
         self.head_norms = {} if plain else {name: LayerNorm(c.z_channels, epsilon, name=f"{name}_norm") for name in self.heads}
         self.built = True
 
     def call(self, x):
-        self.check(x)
+        self.check(x.shape[0])
         x = tf.ensure_shape(x, [self.frames, *x.shape[1:]])
         y = tf.concat(tf.unstack(x), axis=-1)
         for conv, norm in zip(self.convs, self.norms, strict=True):
@@ -51,9 +50,9 @@ class Tower(keras.layers.Layer):
         mean, raw = (tf.reshape(tf.cast(maps[name], tf.float32), [tf.shape(y)[0], -1]) for name in ("mean", "log_variance"))
         return Posterior(mean, tf.nn.relu(raw) + LEAST_LOG_VARIANCE)
 
-    def check(self, x):
-        """Raises `ValueError` for another number of frames, where it is known when the graph is built."""
-        if x.shape[0] not in (None, self.frames):
-            raise ValueError(
-                f"The posterior reads all {self.frames} frames of a training window (n_frames) at once, got {x.shape[0]} frames."
-            )
+    def check(self, frames: int | None):
+        """Raises `ValueError` for another number of frames; None, not known when the graph is built, is checked when it runs."""
+        require(
+            frames in (None, self.frames),
+            f"The posterior reads all {self.frames} frames of a training window (n_frames) at once, got {frames} frames.",
+        )
