@@ -130,6 +130,8 @@ class TrainConfig(Config):
     checkpoint_every: int = runtime(600)
     """Steps between checkpoints, besides the one at each epoch's end."""
     keep_checkpoints: int = runtime(3)
+    log_every: int = runtime(50)
+    """Steps between scalars in TensorBoard, and between lines of progress where the output is no terminal."""
     deterministic: bool = runtime(False)
     """Bit-identical reruns on the same machine (tf.config.experimental.enable_op_determinism)."""
 
@@ -143,7 +145,7 @@ class TrainConfig(Config):
 
     def __post_init__(self):
         super().__post_init__()
-        _counts(self, "epochs", "steps_per_epoch", "checkpoint_every", "keep_checkpoints")
+        _counts(self, "epochs", "steps_per_epoch", "checkpoint_every", "keep_checkpoints", "log_every")
         for name, optimizer in {"optimizer": self.optimizer, **self.optimizers}.items():
             steps = optimizer.schedule.steps
             require(

@@ -53,8 +53,11 @@ def config_class(name: str) -> type["ModelConfig"]:
 
 
 def build(config: "ModelConfig", **kwargs) -> "VideoPredictor":
-    """The model of `config` with fresh weights; kwargs as of `keras.Model`."""
-    return get(config.family).load("model")(config, **kwargs)
+    """The model of `config` with fresh weights; kwargs as of `keras.Model`. Its layers follow `dtype`, as the model does."""
+    from svg_tf.families.base import dtype_policy
+
+    with dtype_policy(kwargs.get("dtype") or "float32"):
+        return get(config.family).load("model")(config, **kwargs)
 
 
 def doors() -> dict[str, str]:

@@ -177,7 +177,7 @@ def _callbacks(experiment: ExperimentConfig, run_dir: pathlib.Path, state, saved
     clips = load_data(experiment, "validation", n_past + e.n_future, batch_size=e.summary_sequences, shuffle=False, repeat=False)
     frames = next(iter(clips.take(1)))["frames"].numpy()
     resume = saved.get("scalars") if state.model.step % t.steps_per_epoch else None
-    scalars = svg_callbacks.Scalars(logs, batch_frames, resume=resume)
+    scalars = svg_callbacks.Scalars(logs, batch_frames, t.log_every, resume=resume)
     videos = svg_callbacks.VideoSummary(logs, frames, n_past, n_samples=min(e.n_samples, 10))
     return [
         svg_callbacks.StopAtNaN(kept),
@@ -187,5 +187,5 @@ def _callbacks(experiment: ExperimentConfig, run_dir: pathlib.Path, state, saved
             kept, t.checkpoint_every, t.keep_checkpoints, training_state=state, steps_per_epoch=t.steps_per_epoch,
             before={"scalars": scalars, "videos": videos}, resume=saved, stop=stop,
         ),
-        svg_callbacks.Progress(t.steps, batch_frames, shown=verbose),
+        svg_callbacks.Progress(t.steps, batch_frames, t.log_every, shown=verbose),
     ]  # fmt: skip

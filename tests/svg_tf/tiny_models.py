@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from svg_tf import families, presets
+from svg_tf.config import OptimizerConfig
 from svg_tf.families.srvp.config import SRVPConfig
 from svg_tf.families.svg.config import SVGConfig
 from svg_tf.training.state import named_variables
@@ -44,7 +45,7 @@ def made(config=TINY, seed=0, dtype=None):
     return model
 
 
-def experiment(model=None, checkpoint_every=3, **train):
+def experiment(model=None, checkpoint_every=3, optimizer=OptimizerConfig(), **train):  # noqa: B008
     """`smmnist_mini` with a model, batches and an evaluation of next to nothing, on the digits that come with scikit-learn."""
     preset = presets.get("smmnist_mini")
     digits = dataclasses.replace(preset.data.moving_mnist, digits="uci")
@@ -52,6 +53,6 @@ def experiment(model=None, checkpoint_every=3, **train):
         preset,
         model=dataclasses.replace(preset.model, width=2, g_dim=4, z_dim=2, rnn_size=3, n_past=2, **(model or {})),
         data=dataclasses.replace(preset.data, batch_size=4, n_future=2, moving_mnist=digits),
-        train=dataclasses.replace(preset.train, epochs=2, checkpoint_every=checkpoint_every, **train),
+        train=dataclasses.replace(preset.train, epochs=2, checkpoint_every=checkpoint_every, optimizer=optimizer, **train),
         eval=dataclasses.replace(preset.eval, n_future=3, n_samples=2, validation_steps=2, summary_sequences=1),
     )

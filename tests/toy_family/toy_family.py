@@ -42,9 +42,9 @@ class Toy(VideoPredictor):
         super().__init__(config, **kwargs)
         c, shape = self.config, self.config.frame_shape
         self._generator = keras.Sequential([keras.Input((*shape[:2], 2)), keras.layers.Conv2D(c.units, 3, padding="same")])
-        self.heads = {"frame": keras.layers.Conv2D(shape[2], 1, activation="sigmoid")}
+        self.heads = {"frame": keras.layers.Conv2D(shape[2], 1, activation="sigmoid", dtype="float32")}
         self.heads["frame"].build((None, *shape[:2], c.units))
-        self.judge = [keras.layers.Flatten(), keras.layers.Dense(1)]
+        self.judge = [keras.layers.Flatten(), keras.layers.Dense(1, dtype="float32")]
         self.judge[1].build((None, math.prod(shape)))
         self.built = True
 
