@@ -161,7 +161,7 @@ class SV2P(VideoPredictor):
         return self.reconstruct_in_graph(self.frames_of(frames), noise.seed_pair(0), use_mean=True)
 
     def reconstruct(self, frames, seed=0, *, closed_loop=False, use_mean=False):
-        """Predictions with z from the posterior over all frames: float [B, n_frames, H, W, C] -> float32 [B, n_frames - 1, H, W, C].
+        """Predictions with z from the posterior over all frames: float [B, T = n_frames, H, W, C] -> float32 [B, T-1, H, W, C].
 
         closed_loop=False: each prediction sees the true frame before it; True: after the first n_past frames, its own. Without
         latents T >= 2 is free. Raises `ValueError` for another T.

@@ -56,7 +56,6 @@ def fed_back(generator, x, z, context: int, truth=None, recompute: bool = False)
     predictions, last = [unfold_time(frames, context, batch)], frames[(context - 1) * batch :]
     run = recomputation.choose(recompute)
 
-    @tf.function(reduce_retracing=True)
     def one(u, *tensors):
         z_now, flat = (None, tensors) if z is None else (tensors[0], tensors[1:])
         frame, after = generator.step(u, z_now, tf.nest.pack_sequence_as(states, flat))
