@@ -9,7 +9,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 ORDER = [
     {"config", "presets"},
-    {"kernels", "noise", "distributions", "losses", "loss_scale"},
+    {"kernels", "motion_kernels", "noise", "distributions", "losses", "loss_scale"},
     {"layers"},
     {"models"},
     {"checkpoints"},

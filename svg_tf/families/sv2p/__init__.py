@@ -6,4 +6,5 @@ FAMILY = Family(
     config="svg_tf.families.sv2p.config:SV2PConfig",
     model="svg_tf.families.sv2p.model:SV2P",
     presets="svg_tf.families.sv2p.presets:PRESETS",
+    cost="svg_tf.families.sv2p.cost:Cost",
 )

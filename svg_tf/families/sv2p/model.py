@@ -27,7 +27,7 @@ from svg_tf.families.sv2p.config import SV2PConfig
 from svg_tf.families.sv2p.generator import Generator
 from svg_tf.families.sv2p.tower import Tower
 
-TERMS = ("loss", "mse", "kl", "beta_kl", "sigma_posterior", "true_frames")
+TERMS = ("loss", "mse", "kl", "beta_kl", "sigma_posterior", "sigma_prior", "true_frames")
 
 
 @keras.saving.register_keras_serializable(package="svg_tf")
@@ -93,7 +93,7 @@ class SV2P(VideoPredictor):
 
     def elbo(self, batch, seed, norm="train", step=2**31 - 1) -> dict:
         """Phase 3's loss. Held-out data are measured by the loss of the run's end, beta whole, so that any two steps compare."""
-        return self.objective(batch["frames"], seed, norm, step, self.beta_at(step) if norm == "train" else self._beta)
+        return self.objective(batch["frames"], seed, norm, step, self.beta_at(step) if norm == "train" else None)
 
     @property
     def _beta(self) -> float:
@@ -104,9 +104,9 @@ class SV2P(VideoPredictor):
         since = tf.maximum(tf.cast(step, tf.float32) - float(self.config.generator_steps + self.config.latent_steps), 0.0)
         return losses.warmed_up(self._beta, self.config.beta_warmup_steps, since)
 
-    def objective(self, frames, seed, norm, step, beta, from_prior=False) -> dict:
-        """Values of each sequence, float32 [B]: mse (mean over frames), kl (nats of the video), true_frames (share of the steps
-        after the context that saw a true frame).
+    def objective(self, frames, seed, norm="train", step=2**31 - 1, beta=None, from_prior=False) -> dict:
+        """Values of each sequence, float32 [B]: mse (mean over frames), kl (nats of the video), sigmas (means over z), true_frames
+        (share of the steps after the context that saw a true frame). beta: the weight of kl; None: that of the run's end.
 
         norm "train": scheduled sampling; "running": the model sees its own frames after the context.
         """
@@ -120,8 +120,8 @@ class SV2P(VideoPredictor):
         x_hat = rollout.fed_back(self.generator, x, z, context, truth, self.recompute and norm == "train")
         first = context - 1 if c.loss_frames == "future" else 0
         mse = tf.reduce_mean(losses.frame_mse(x[1 + first :], x_hat[first:]), axis=0)
-        beta_kl = beta * kl
-        values = (mse + beta_kl, mse, kl, beta_kl, sigma, shown)
+        beta_kl = (self._beta if beta is None else beta) * kl
+        values = (mse + beta_kl, mse, kl, beta_kl, sigma, tf.fill([batch], 1.0 if self.stochastic else 0.0), shown)
         return dict(zip(TERMS, values, strict=True))
 
     def _time_major_of_known_length(self, frames):

@@ -54,7 +54,7 @@ def fed_back(generator, x, z, context: int, truth=None, recompute: bool = False)
     states = generator.initial_states(batch)
     frames, states = generator.step(fold_time(x[:context]), _of_steps(z, context), states, context)
     predictions, last = [unfold_time(frames, context, batch)], frames[(context - 1) * batch :]
-    run = recomputation.choose(recompute)
+    run = recomputation.maybe_recompute(recompute)
 
     def one(u, *tensors):
         z_now, flat = (None, tensors) if z is None else (tensors[0], tensors[1:])
