@@ -106,7 +106,7 @@ class SV2P(VideoPredictor):
 
     def objective(self, frames, seed, norm="train", step=2**31 - 1, beta=None, from_prior=False) -> dict:
         """Values of each sequence, float32 [B]: mse (mean over frames), kl (nats of the video), sigmas (means over z), true_frames
-        (share of the steps after the context that saw a true frame). beta: the weight of kl; None: that of the run's end.
+        (share of the steps after the context that saw a true frame). beta: the weight of kl; None: that of a run's end.
 
         norm "train": scheduled sampling; "running": the model sees its own frames after the context.
         """
