@@ -105,7 +105,7 @@ class SV2P(VideoPredictor):
         return losses.warmed_up(self._beta, self.config.beta_warmup_steps, since)
 
     def objective(self, frames, seed, norm="train", step=2**31 - 1, beta=None, from_prior=False) -> dict:
-        """Values of each sequence, float32 [B]: mse (mean over frames), kl (nats of the video), sigmas (means over z), true_frames
+        """Values of each sequence, float32 [B]: mse (mean over frames), kl (nats of the video), sigmas (over z), true_frames
         (share of the steps after the context that saw a true frame). beta: the weight of kl; None: that of a run's end.
 
         norm "train": scheduled sampling; "running": the model sees its own frames after the context.

@@ -21,8 +21,8 @@ class Reach(NamedTuple):
 class Descriptor:
     """configs: name -> tiny configuration, frames of 32 px; `default` is one of them. recomputed: configurations whose
     recomputation is compared. reaches, wrong: cases. predicted: frames of T that the bound speaks of. loss: (config, means) ->
-    what the loss must be. parts: attributes of modules that split work, which a test sets to small numbers. batch_normalized: whether a
-    sample can depend on its batch-mates, by the statistics of batch normalization."""
+    what the loss must be. parts: attributes of modules that split work, which a test sets to small numbers.
+    batch_normalized: whether a sample can depend on its batch-mates, by the statistics of batch normalization."""
 
     configs: dict[str, Any]
     default: str
