@@ -186,7 +186,7 @@ class VideoPredictor(keras.Model, abc.ABC):
         store["step"] = self.step
 
     def load_own_variables(self, store):
-        stored = {name: store[name] for name in list(store.keys())}  # not a mapping: it has no iterator
+        stored = {name: store[name] for name in store.keys()}  # noqa: SIM118 (Keras's store is no mapping)
         self.clock.assign(stored.pop("step", 0))  # files of 0.1.0 have none
         super().load_own_variables(stored)
 
