@@ -13,7 +13,7 @@ from keras import ops
 from svg_tf import kernels
 from svg_tf.layers import recomputation
 from svg_tf.layers.convolution import Conv, ConvBlock, SkipConvBlock, in_a_row
-from svg_tf.layers.skips import SkipTerms
+from svg_tf.skip_terms import SkipTerms
 
 
 def encoder_blocks(image_size: int, width: int) -> list[list[int]]:

@@ -10,7 +10,7 @@ from svg_tf.families.svg.model import SVG
 from svg_tf.layers import backbones
 from svg_tf.layers.convolution import BatchNorm, ConvBlock
 from svg_tf.layers.recurrent import LSTM, GaussianLSTM, LSTMLayer
-from svg_tf.layers.skips import HeldOverTime
+from svg_tf.skip_terms import HeldOverTime
 
 BN = 2  # trainable parameters a channel: gamma and beta
 

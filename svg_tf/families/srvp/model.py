@@ -35,7 +35,7 @@ from svg_tf.families.srvp.config import SRVPConfig
 from svg_tf.layers import backbones
 from svg_tf.layers.mlp import MLP, Linear
 from svg_tf.layers.recurrent import LSTMLayer
-from svg_tf.layers.skips import HeldOverTime
+from svg_tf.skip_terms import HeldOverTime
 
 CONTENT = 1  # stream of a seed: which frames the content comes from
 

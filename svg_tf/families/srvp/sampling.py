@@ -10,7 +10,7 @@ from svg_tf import distributions, noise
 from svg_tf.families.interface import Sampling
 from svg_tf.families.shapes import fold_time, length, swap_batch_time, unfold_time
 from svg_tf.families.srvp import transitions
-from svg_tf.layers.skips import SharedBySamples
+from svg_tf.skip_terms import SharedBySamples
 
 FRAMES_AT_ONCE = 1024  # decoded together
 FUTURE = 2  # stream of a seed: z after the frames of a content swap

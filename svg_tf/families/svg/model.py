@@ -30,7 +30,7 @@ from svg_tf.families.svg.config import SVGConfig
 from svg_tf.families.svg.latent import LATENTS, Inferred
 from svg_tf.layers import backbones
 from svg_tf.layers.recurrent import LSTM
-from svg_tf.layers.skips import HeldOverTime
+from svg_tf.skip_terms import HeldOverTime
 
 
 class Forced(NamedTuple):

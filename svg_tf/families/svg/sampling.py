@@ -11,7 +11,7 @@ import tensorflow as tf
 from svg_tf import distributions, noise
 from svg_tf.families.interface import Sampling
 from svg_tf.families.shapes import length, swap_batch_time
-from svg_tf.layers.skips import OwnRows, SharedBySamples, SkipTerms
+from svg_tf.skip_terms import OwnRows, SharedBySamples, SkipTerms
 
 
 class Start(NamedTuple):
