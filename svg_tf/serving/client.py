@@ -7,6 +7,7 @@ The three kinds of model have one face: `inputs` and `outputs` of each signature
 """
 
 import pathlib
+import threading
 import urllib.parse
 from typing import NamedTuple
 
@@ -23,24 +24,23 @@ def connect(where, name: str = "", *, version: int | None = None, timeout: float
     Args:
       name: the model's name on a server.
       version: its version; None: the latest.
-      timeout: seconds for a request, its repetitions included over gRPC.
+      timeout: seconds for a request in all: its repetitions and the reading of the answer included.
       retries: how often a request to a server that is unavailable is repeated (at most 4), after 0.2, 0.4, ... seconds.
 
-    Returns: a `LocalModel`, or a `GrpcModel` or `RestModel` (see `svg_tf.serving.remote`), each a context manager.
+    Returns: a `LocalModel`, `grpc_model.GrpcModel` or `rest_model.RestModel`, each a context manager. Only the first loads
+      TensorFlow.
     Raises: `ValueError` for a malformed address or a folder without a SavedModel; `RequestError` for a server that does
       not answer or does not know the model.
     """
     if not isinstance(timeout, int | float) or not 0 < timeout <= 86400:
         raise ValueError(f"timeout must be in (0, 86400] seconds, got {timeout!r}.")
-    if isinstance(retries, bool) or not isinstance(retries, int) or not 0 <= retries <= 4:
-        raise ValueError(f"retries must be an integer in [0, 4], got {retries!r}.")
+    checks.integer("retries", retries, 0, 4)
     if version is not None and (isinstance(version, bool) or not isinstance(version, int) or version < 0):
         raise ValueError(f"version must be a non-negative integer, got {version!r}.")
     if "://" not in str(where):
         return LocalModel(where, version)
     url = urllib.parse.urlsplit(str(where))
-    kinds = {"grpc": remote.GrpcModel, "http": remote.RestModel, "https": remote.RestModel}
-    if url.scheme not in kinds or not url.hostname or url.username or url.query or url.fragment:
+    if url.scheme not in ("grpc", "http", "https") or not url.hostname or url.username or url.query or url.fragment:
         raise ValueError(f"A server's address must be grpc://host:port or http://host:port, got {str(where)!r}.")
     try:
         port = url.port
@@ -50,7 +50,11 @@ def connect(where, name: str = "", *, version: int | None = None, timeout: float
         raise ValueError(f"A gRPC address must be grpc://host:port, got {str(where)!r}.")
     if not name or "/" in name or ":" in name:
         raise ValueError(f"A server's model needs its name, got {name!r}.")
-    return kinds[url.scheme](url, name, version, timeout, retries)
+    if url.scheme == "grpc":
+        from svg_tf.serving.grpc_model import GrpcModel as kind
+    else:
+        from svg_tf.serving.rest_model import RestModel as kind
+    return kind(url, name, version, timeout, retries)
 
 
 class LocalModel(remote.Model):
@@ -61,23 +65,42 @@ class LocalModel(remote.Model):
         folder = path if (path / "saved_model.pb").is_file() else _version_folder(path, version)
         import tensorflow as tf
 
-        try:
-            self._module = tf.saved_model.load(str(folder))
-        except (OSError, ValueError, tf.errors.OpError) as error:
-            raise ValueError(f"{folder} holds a SavedModel that cannot be loaded ({error}).") from error
         self._tf, self.folder, self.name = tf, folder, folder.parent.name
+        self._functions = _loaded(folder)
         self.inputs, self.outputs = {}, {}
-        for key, function in self._module.signatures.items():
+        for key, function in self._functions.items():
             self.inputs[key] = {k: _spec(v) for k, v in function.structured_input_signature[1].items()}
             self.outputs[key] = {k: _spec(v) for k, v in function.structured_outputs.items()}
 
     def _call(self, signature, arrays):
         tf = self._tf
         try:
-            answer = self._module.signatures[signature](**{key: tf.constant(value) for key, value in arrays.items()})
+            answer = self._functions[signature](**{key: tf.constant(value) for key, value in arrays.items()})
         except (TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
             raise RequestError("INVALID_ARGUMENT", remote.one_line(str(error))) from error
         return {key: value.numpy() for key, value in answer.items()}
+
+
+_LOADED: dict[tuple, dict] = {}
+"""Signatures of the SavedModels that this process has loaded: TensorFlow keeps a graph for good (90 MB of `smmnist_mini`),
+also when nobody has the model any more."""
+_LOADING = threading.Lock()
+
+
+def _loaded(folder: pathlib.Path) -> dict:
+    """The signatures of a SavedModel by name, loaded once as long as its files are the same. Raises `ValueError`."""
+    import tensorflow as tf
+
+    files = [folder / "saved_model.pb", *sorted((folder / "variables").glob("*"))]
+    facts = [(file.stat().st_ino, file.stat().st_mtime_ns, file.stat().st_size) for file in files]
+    key = (folder.resolve(), *facts)
+    with _LOADING:
+        if key not in _LOADED:
+            try:
+                _LOADED[key] = dict(tf.saved_model.load(str(folder)).signatures.items())
+            except (OSError, ValueError, tf.errors.OpError) as error:
+                raise ValueError(f"{folder} holds a SavedModel that cannot be loaded ({error}).") from error
+        return _LOADED[key]
 
 
 class Lengths(NamedTuple):
@@ -119,9 +142,7 @@ def predict(model, frames, n_future: int | None = None, n_samples: int | None = 
     lengths = default_lengths(model)
     for key, value, default in (("n_future", n_future, lengths.n_future), ("n_samples", n_samples, lengths.n_samples)):
         value = default if value is None else value
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 1 <= value < 2**31:
-            raise ValueError(f"{key} must be an integer in [1, 2**31), got {value!r}.")
-        inputs[key] = np.int32(value)
+        inputs[key] = np.int32(checks.integer(key, value, 1, 2**31 - 1))
     return model.call(GENERATE, inputs)["frames"][0]
 
 

@@ -44,7 +44,7 @@ class Facts:
 
 def export(
     model, path, *, n_future: int = 25, n_samples: int = 10, limits: Limits | None = None, facts: Facts | None = None,
-    with_warmup: bool = True, max_shard_bytes: int | None = None,
+    with_warmup: bool = True, max_shard_bytes: int | None = None, least_rows: int = signatures.LEAST_ROWS,
 ) -> pathlib.Path:  # fmt: skip
     """Writes the next version of the SavedModel `path`.
 
@@ -52,10 +52,12 @@ def export(
       model: an `SVG` or `SRVP`. Its optimizer is left behind; generation uses running statistics.
       path: folder NAME of the model; its name is the one it is served under.
       n_future, n_samples: frames and samples of an answer of the signature "serving_default".
-      limits: what one request may ask for (see `Limits`).
+      limits: what one request may ask for (see `Limits`); counts are lowered to what the model's maps allow.
       facts: for the model card.
       with_warmup: write warm-up requests; needs the package tensorflow-serving-api.
       max_shard_bytes: size of a file of weights, about; None: one file, which other readers than TensorFlow can read, too.
+      least_rows: samples that are computed where fewer are asked for, so that rounding does not tell how many: see
+        `signatures`. 1: as many as are asked for, which is faster for few samples.
 
     Returns: the folder of the version, `path/<n>`.
     Raises: `ValueError`, before anything is written, for a model of another kind or with weights that are not finite, a name
@@ -68,15 +70,26 @@ def export(
     check_lengths(model.config, n_future, n_samples, limits)
     if max_shard_bytes is not None:
         checks.integer("max_shard_bytes", max_shard_bytes, 100_000)
+    checks.integer("least_rows", least_rows, 1, 256)
     for variable in model.weights:
         if not np.isfinite(variable.numpy()).all():
             raise ValueError(f"The model's weights are not finite (first: {variable.path}): nothing is exported.")
     if with_warmup:
         remote.require_serving_api()
+    functions, limits = signatures.build(model, n_future, n_samples, limits, least_rows)
+    check_lengths(model.config, n_future, n_samples, limits)  # those of this model's maps
+    served = {
+        "n_past": model.config.n_past,
+        "n_future": n_future,
+        "n_samples": n_samples,
+        "least_rows": least_rows,
+        "limits": config.to_dict(limits),
+        "signatures": sorted(functions),
+    }
     path.mkdir(parents=True, exist_ok=True)
     temporary = pathlib.Path(tempfile.mkdtemp(dir=path, prefix=".export-"))
     try:
-        _write(temporary, path.name, model, n_future, n_samples, limits, facts, with_warmup, max_shard_bytes)
+        _write(temporary, path.name, model, functions, served, facts, with_warmup, max_shard_bytes)
         temporary.chmod(0o755)
         version = _publish(temporary, path)
     except BaseException:
@@ -106,20 +119,12 @@ def version_numbers(path) -> list[int]:
     return sorted(number for number in found if number is not None)
 
 
-def _write(folder, name, model, n_future, n_samples, limits, facts: Facts, with_warmup, max_shard_bytes) -> None:
-    functions = signatures.build(model, n_future, n_samples, limits)
+def _write(folder, name, model, functions, served: dict, facts: Facts, with_warmup, max_shard_bytes) -> None:
     shards = tf.train.experimental.MaxShardSizePolicy(max_shard_size=max_shard_bytes) if max_shard_bytes else None
     options = tf.saved_model.SaveOptions(experimental_sharding_callback=shards)
     tf.saved_model.save(signatures.Variables(model), str(folder), signatures=functions, options=options)
     extra = folder / EXTRA
     extra.mkdir()
-    served = {
-        "n_past": model.config.n_past,
-        "n_future": n_future,
-        "n_samples": n_samples,
-        "limits": config.to_dict(limits),
-        "signatures": sorted(functions),
-    }
     values = {
         "config": config.to_dict(facts.experiment) if facts.experiment else {"model": config.to_dict(model.config)},
         "step": facts.step,
