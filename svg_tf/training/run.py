@@ -18,6 +18,7 @@ import tensorflow as tf
 
 import data_pipelines
 from data_pipelines import files
+from data_pipelines.checks import require
 from svg_tf import families, sources, summaries
 from svg_tf.config import ExperimentConfig
 from svg_tf.families.base import VideoPredictor
@@ -99,6 +100,7 @@ def train(
     """
     t = experiment.train
     run_dir = files.local(run_dir, "the run directory")
+    require(not run_dir.exists() or run_dir.is_dir(), f"The run directory must be a folder; {run_dir} is a file.")
     if t.deterministic:
         tf.config.experimental.enable_op_determinism()
     strategy = cluster.strategy(t.strategy)
@@ -173,7 +175,10 @@ def _callbacks(experiment: ExperimentConfig, run_dir: pathlib.Path, state, saved
     batch_frames = experiment.data.batch_size * (n_past + experiment.data.n_future)
     clips = load_data(experiment, "validation", n_past + e.n_future, batch_size=e.summary_sequences, shuffle=False, repeat=False)
     frames = next(iter(clips.take(1)))["frames"].numpy()
-    resume = saved.get("scalars") if state.model.step % t.steps_per_epoch else None
+    done = state.model.step % t.steps_per_epoch
+    resume = saved.get("scalars") if done else None
+    if resume and "totals" in resume:
+        resume = svg_callbacks.IntervalMeans.of_0_1_0(resume, done)
     scalars = svg_callbacks.Scalars(logs, batch_frames, t.log_every, resume=resume)
     videos = svg_callbacks.VideoSummary(logs, frames, n_past, n_samples=min(e.n_samples, 10))
     return [
