@@ -203,8 +203,8 @@ class VideoPredictor(keras.Model, abc.ABC):
         super().load_own_variables(stored)
 
     def fit(
-        self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, validation_split=0.0, validation_data=None,
-        shuffle=True, class_weight=None, sample_weight=None, **kwargs,
+        self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, validation_split=0.0,
+        validation_data=None, shuffle=True, class_weight=None, sample_weight=None, **kwargs,
     ):  # fmt: skip
         """As `keras.Model.fit`, without targets and weights. The first batch is looked at before training starts.
 
@@ -217,9 +217,7 @@ class VideoPredictor(keras.Model, abc.ABC):
         if validation_data is not None:
             validation_data = inputs.check_data(validation_data, 1, self.config.frame_shape, self.least_frames, "validation_data")
         self.build_optimizers()
-        return super().fit(
-            x, None, batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle, **kwargs
-        )
+        return super().fit(x, None, batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle, **kwargs)
 
     def evaluate(
         self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, steps=None, callbacks=None, return_dict=False,

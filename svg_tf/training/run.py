@@ -96,19 +96,22 @@ def train(
     callbacks: called after the run's own ones, on every worker; values come from `logs`.
 
     Raises `ValueError` for a directory with another configuration, `files.InUseError` where another process trains in it,
-    `FloatingPointError` at a loss that is not finite, `callbacks.Preempted` after SIGTERM or SIGINT, once a checkpoint is saved.
+    `FloatingPointError` at a loss that is not finite, `callbacks.Preempted` after SIGTERM or SIGINT, once a checkpoint is saved,
+    `multi_worker.WorkerLost` where another worker of the job is gone.
     """
     t = experiment.train
     run_dir = files.local(run_dir, "the run directory")
     require(not run_dir.exists() or run_dir.is_dir(), f"The run directory must be a folder; {run_dir} is a file.")
     if t.deterministic:
         tf.config.experimental.enable_op_determinism()
-    strategy = cluster.strategy(t.strategy)
-    if experiment.data.batch_size % strategy.num_replicas_in_sync:
-        raise ValueError(
-            f"data.batch_size {experiment.data.batch_size} must be divisible by the {strategy.num_replicas_in_sync} replicas."
-        )
     with contextlib.ExitStack() as stack:
+        if t.strategy == "multi_worker":
+            stack.enter_context(multi_worker.watched())
+        strategy = cluster.strategy(t.strategy)
+        if experiment.data.batch_size % strategy.num_replicas_in_sync:
+            raise ValueError(
+                f"data.batch_size {experiment.data.batch_size} must be divisible by the {strategy.num_replicas_in_sync} replicas."
+            )
         if cluster.is_chief(strategy):
             stack.enter_context(files.locked(run_dir, "trains in"))
             run_dir = open_run(experiment, run_dir)

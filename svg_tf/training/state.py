@@ -85,8 +85,8 @@ def _metric_variables(layer):
 def optimizer_variables(optimizer, of_model: dict[str, keras.Variable]) -> dict[str, keras.Variable]:
     """Slot name ("momentums/encoder/levels/0/conv/kernel"), or attribute ("iterations") -> variable, for all of an optimizer.
 
-    of_model: path -> variable of the model, whose paths the slots take. Raises `ValueError` for one that it moves and that is none
-    of the model's.
+    of_model: path -> variable of the model, whose paths the slots take. Raises `ValueError` for a variable that the optimizer
+    moves and that is none of the model's.
     """
     found: dict[str, keras.Variable] = {}
     known: set[int] = set()
@@ -101,8 +101,8 @@ def optimizer_variables(optimizer, of_model: dict[str, keras.Variable]) -> dict[
     foreign = [variable.path for variable in moved if id(variable) not in path_of]
     if foreign:
         raise ValueError(
-            f"Optimizer {optimizer.name} moves {len(foreign)} variable(s) that Keras does not track in the model: a checkpoint would "
-            f"lose them. The first: {foreign[0]}. Keep their layers in attributes of the model (lists and dicts of layers are fine)."
+            f"Optimizer {optimizer.name} moves {len(foreign)} variable(s) that Keras does not track in the model: a checkpoint "
+            f"would lose them. The first: {foreign[0]}. Keep their layers in attributes of the model (lists and dicts are fine)."
         )
     for name, value in vars(optimizer).items():
         if isinstance(value, keras.Variable):
