@@ -2,6 +2,7 @@
 
 import io
 import json
+import tracemalloc
 import zipfile
 from types import SimpleNamespace
 
@@ -304,8 +305,13 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_is_used(tmp_path, d
     DAMAGE[damage](path)
     other = made(1)
     state = TrainingState(other)
-    with pytest.raises(ValueError, match="Checkpoint .*step-00000002.npz (is damaged|does not belong)"):
-        checkpoints.restore(path, state)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="Checkpoint .*step-00000002.npz (is damaged|does not belong)"):
+            checkpoints.restore(path, state)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 26  # whatever the file claims
+    finally:
+        tracemalloc.stop()
     for a, b in zip(values(made(1)), values(other), strict=True):
         np.testing.assert_array_equal(a, b)  # nothing is assigned
     assert checkpoints.restore_latest(tmp_path, state)[0] == 1

@@ -98,7 +98,7 @@ def test_two_workers_equal_one_and_go_on_after_one_was_stopped_and_one_was_lost(
     assert last_step(tmp_path / "two") == 3
     (chief, message), (lost, _) = ended(start(tmp_path / "two", 2, signal.SIGKILL, 5))
     assert (chief, lost) == (75, -signal.SIGKILL), message[-3000:]
-    assert re.search(r"A worker of this job is gone \(Collective ops is aborted by: .+\)\. Start all workers again", message), message
+    assert re.search(r"A worker of this job is gone \(.*aborted by: .+\)\. Start all workers again", message), message[-3000:]
     assert last_step(tmp_path / "two") == 4
     for code, error in ended(start(tmp_path / "two", 2)):
         assert code == 0, error[-3000:]
@@ -131,7 +131,7 @@ def test_the_command_line_past_progress_validation_checkpoints_and_ends(tmp_path
 
 def test_the_other_workers_end_where_the_chief_is_refused(tmp_path):
     """They wait for its weights by then."""
-    command = ["-m", "svg_tf.cli", "train", "smmnist_mini", "--train.strategy", "multi_worker", "--run-dir", str(tmp_path / "run")]
+    command = ["-m", "svg_tf.cli", "train", "smmnist_mini", "--run-dir", str(tmp_path / "run"), "--train.strategy=multi_worker"]
     with files.locked(tmp_path / "run", "trains in"):
         (chief, error), (other, also) = ended(launched([command, command]))
     assert (chief, other) == (75, 75), (error[-3000:], also[-3000:])
