@@ -33,8 +33,10 @@ class _Call:
 
 
 def within(seconds: float, function, *arguments):
-    """`function(*arguments)`, on a thread of its own. Raises `TimeoutError` when `seconds` are over; what `adapter` carries for it
-    is then cut off, so that the thread ends too."""
+    """`function(*arguments)`, on a thread of its own. Raises `TimeoutError` when `seconds` are over.
+
+    What `adapter` carries for it is then cut off, so that the thread ends too.
+    """
     done: queue.SimpleQueue = queue.SimpleQueue()
     call = _Call()
 

@@ -7,8 +7,8 @@ from svg_tf.serving.remote import FIRST_PAUSE, LONGEST_PAUSE, MAX_MESSAGE, Model
 
 
 class GrpcModel(Model):
-    """timeout: seconds for a request, its repetitions included. Requests to a server that is UNAVAILABLE are repeated with growing
-    pauses, by gRPC's retry policy."""
+    """timeout: seconds for a request, its repetitions included. Requests to a server that is UNAVAILABLE are repeated with
+    growing pauses, by gRPC's retry policy."""
 
     def __init__(self, url, name: str, version: int | None, timeout: float, retries: int):
         try:
@@ -36,7 +36,8 @@ class GrpcModel(Model):
             raise
 
     def _method(self, path: str, request, answer):
-        return self._channel.unary_unary(path, request_serializer=request.SerializeToString, response_deserializer=answer.FromString)
+        write, read = request.SerializeToString, answer.FromString
+        return self._channel.unary_unary(path, request_serializer=write, response_deserializer=read)
 
     def _learn(self) -> None:
         """Asks the server for the signatures."""

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from svg_tf.serving import RECONSTRUCT, UNCERTAINTY
+
 MAX_MESSAGE = 1 << 30  # bytes of an answer
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 3.0  # seconds between repetitions, doubling
 _HINTS = {
@@ -56,7 +58,7 @@ class Model:
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 raise ValueError(f"Input {key!r} of {signature!r} must be finite.")
         answer = self._call(signature, arrays)
-        _check_answer(signature, self.outputs[signature], arrays, answer)
+        _check_answer(signature, self.outputs.get(signature, {}), arrays, answer)
         return answer
 
     def _call(self, signature, arrays) -> dict[str, np.ndarray]:
@@ -78,21 +80,27 @@ def _check_answer(signature: str, specs: dict[str, Spec], arrays: dict, answer: 
     if missing:
         raise RequestError("INTERNAL", f"The answer of {signature!r} lacks {missing}; it has {sorted(answer)}.")
     for key, spec in specs.items():
-        found, wanted = answer[key], _wanted(spec.shape, arrays)
+        found, wanted = answer[key], _wanted(signature, spec.shape, arrays)
         fits = len(found.shape) == len(wanted) and all(w in (None, n) for w, n in zip(wanted, found.shape, strict=True))
         if found.dtype != spec.dtype or not fits or not found.size:
             got = f"{found.dtype} {list(found.shape)}"
             raise RequestError("INTERNAL", f"{key!r} of {signature!r} must be {spec.dtype} {list(wanted)}, got {got}.")
         if found.dtype.kind == "f" and not np.isfinite(found).all():
             raise RequestError("INTERNAL", f"{key!r} of {signature!r} has values that are not finite.")
+        if found.dtype.kind == "f" and key == "frames" and not (found.min() >= 0 and found.max() <= 1):
+            got = f"[{found.min():g}, {found.max():g}]"
+            raise RequestError("INTERNAL", f"{key!r} of {signature!r} must be in [0, 1], got values in {got}.")
 
 
-def _wanted(shape: tuple, arrays: dict) -> tuple:
-    """The declared shape with what the request fixes: its batch, and samples and frames where it asks for a number of them."""
+def _wanted(signature: str, shape: tuple, arrays: dict) -> tuple:
+    """The declared shape with what the request fixes: its batch, the frames that follow given ones, and samples and frames
+    where it asks for a number of them."""
     wanted = list(shape)
     frames = arrays.get("frames")
     if wanted and wanted[0] is None and frames is not None and frames.ndim:
         wanted[0] = frames.shape[0]
+    if signature in (RECONSTRUCT, UNCERTAINTY) and wanted[1:2] == [None] and frames is not None and frames.ndim > 1:
+        wanted[1] = frames.shape[1] - 1
     if len(wanted) == 6:  # futures [B, S, F, H, W, C]
         for axis, key in ((1, "n_samples"), (2, "n_future")):
             if key in arrays and wanted[axis] is None:

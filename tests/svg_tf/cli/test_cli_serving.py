@@ -56,12 +56,12 @@ def test_wrong_arguments_are_one_line_on_stderr(exported, clip, tmp_path, capsys
         (["--input", "none.gif", "--out", out, *model], "--input none.gif does not exist"),
         (["--input", clip, "--out", tmp_path / "out.avi", *model], "--out must be a .gif, .mp4 or .npz file"),
         (["--input", clip, clip, "--out", out, *model], "2 clips need a folder"),
-        (["--input", clip, "--out", out, "--n-past", -1, *model], "--n-past must be in [0, 256]"),
-        (["--input", clip, "--out", out, "--fps", 0, *model], "--fps must be in [1, 50]"),
+        (["--input", clip, "--out", out, "--n-past", -1, *model], "--n-past must be an integer in [1, 256], got -1"),
+        (["--input", clip, "--out", out, "--fps", 0, *model], "--fps must be an integer in [1, 50], got 0"),
         (["--input", clip, "--out", out, "--n-past", 1, *model], "time >= 2, 32, 32, 1]; got shape [1 1 32 32 1]"),
         (["--input", clip, "--out", out, "--n-future", 31, *model], "n_future must be in [1, 30]; got [31]"),
         (["--input", clip, "--out", out, "--model", tmp_path], "holds no SavedModel"),
-        (["--input", clip, "--out", out, "--url", "localhost:1"], "holds no SavedModel"),
+        (["--input", clip, "--out", out, "--url", "localhost:1"], "--url must be grpc://host:port or http://host:port"),
         (["--input", clip, "--out", out, "--url", "http://localhost:1", "--retries", 0], "UNAVAILABLE"),
     ):
         assert predict(*arguments) == 2, arguments
@@ -75,8 +75,8 @@ def test_export_refuses_before_it_writes(exported, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     for arguments, message in (
         ([tmp_path / "none", "--out", out], "is not a run directory"),
-        ([exported.run, "--out", out, "--n-samples", 0], "--n-samples must be at least 1"),
-        ([exported.run, "--out", out, "--n-future", -1], "--n-future must not be negative"),
+        ([exported.run, "--out", out, "--n-samples", 0], "--n-samples must be an integer of at least 1, got 0"),
+        ([exported.run, "--out", out, "--n-future", -1], "--n-future must be an integer of at least 1, got -1"),
         ([exported.run, "--out", tmp_path / "file"], "must be a folder"),
         ([exported.run, "--out", tmp_path / "a b"], "A model's name must be"),
         ([exported.run, "--out", out, "--evaluation", tmp_path], "holds no finished evaluation"),

@@ -50,7 +50,7 @@ def test_every_signature_over_both_apis(local, address, frames, seeds):
 
 def test_predict_continues_one_clip(local, address, frames):
     with client.connect(address, NAME) as model:
-        assert client.default_lengths(model) == (N_SAMPLES, N_FUTURE)
+        assert client.answers_of(model) == ((32, 32, 1), N_SAMPLES, N_FUTURE)
         futures = client.predict(model, frames[0], seed=(1, 2))
         assert futures.shape == (N_SAMPLES, N_FUTURE, 32, 32, 1) and futures.dtype == np.uint8
         np.testing.assert_array_equal(futures, client.predict(local, frames[0], seed=(1, 2)))

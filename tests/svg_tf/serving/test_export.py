@@ -62,7 +62,7 @@ def test_other_models_as_graphs_of_any_length(changes, steps, frames, seeds):
     keras.utils.set_random_seed(2)
     model = SVG(dataclasses.replace(CONFIG, **changes))
     randomize(model)
-    functions = signatures.build(model, N_FUTURE, N_SAMPLES, LIMITS)
+    functions = signatures.build(model, N_FUTURE, N_SAMPLES, LIMITS).functions
     x = frames[:, :steps]
     answer = functions["serving_default"](tf.constant(x), tf.constant(seeds))["frames"].numpy()
     assert abs(answer - levels(model.generate(x.astype(np.float32) / 255, N_FUTURE, N_SAMPLES, seeds))).max() <= 1
@@ -83,7 +83,7 @@ class _WithKeypoints(SVG):
 
 def test_a_family_may_add_signatures_but_not_replace_them(frames):
     model = _WithKeypoints(CONFIG)
-    functions = signatures.build(model, N_FUTURE, N_SAMPLES, LIMITS)
+    functions = signatures.build(model, N_FUTURE, N_SAMPLES, LIMITS).functions
     np.testing.assert_array_equal(functions["keypoints"](tf.constant(frames))["level"], frames.max(axis=(2, 3, 4)))
     model.added = "generate"
     with pytest.raises(ValueError, match="adds the signature 'generate', which all models have"):
@@ -94,7 +94,7 @@ def test_srvp_as_a_graph_of_any_length(frames, seeds):
     """The same signatures, without a branch on the family; contexts of k and k + 2 frames."""
     model = made(dataclasses.replace(SRVP_VARIANTS["residual"], k=3, n_past=3))
     model.train_step({"frames": tf.constant(frames / np.float32(255))})  # moving averages leave their initial values
-    functions = signatures.build(model, N_FUTURE, N_SAMPLES, LIMITS)
+    functions = signatures.build(model, N_FUTURE, N_SAMPLES, LIMITS).functions
     k, seed = model.config.k, tf.constant(seeds)
     for steps in (k, k + 2):
         x = frames[:, :steps]

@@ -132,10 +132,10 @@ def test_metadata_of_another_kind(raw, body):
 
 @pytest.mark.parametrize("outputs", [0.7, [0.7], [300], [-1], "x", None, [[1], [1, 2]], {"a": 1}, [], 5])
 def test_json_answers_of_another_kind(outputs):
-    from svg_tf.serving.remote import _from_json
+    from svg_tf.serving.rest_model import from_json
 
     try:
-        found = _from_json(outputs, U8)
+        found = from_json(outputs, U8)
     except (ValueError, TypeError):
         return
     with pytest.raises(RequestError):  # what is a number of the right type has the wrong shape
