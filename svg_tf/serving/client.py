@@ -68,8 +68,8 @@ def default_model() -> pathlib.Path:
         if _versions(folder / SHIPPED):
             return folder / SHIPPED
     raise ValueError(
-        "No --model and no --url was given, and no exported model comes with this installation: export one (svg-tf export RUN_DIR "
-        "--out saved_models/NAME) and give its folder (--model saved_models/NAME), or a server (--url grpc://host:port)."
+        "No --model and no --url was given, and no exported model comes with this installation: export one (svg-tf export "
+        "RUN_DIR --out saved_models/NAME) and give its folder (--model saved_models/NAME), or a server (--url grpc://host:port)."
     )
 
 

@@ -22,7 +22,8 @@ def requests(model, functions: dict) -> list[tuple[str, dict[str, np.ndarray]]]:
     least = max(model.config.n_past, model.least_frames)
     found = []
     for name, function in functions.items():
-        specs = function.structured_input_signature[1]
+        positional, named = function.structured_input_signature
+        specs = {spec.name: spec for spec in positional} | named
         if "frames" in specs and set(specs) <= {"frames", "seed"}:
             steps = model.config.n_past if name == DEFAULT else least
             sizes = {"frames": [1, steps, *model.config.frame_shape], "seed": [1, 2]}

@@ -127,6 +127,8 @@ def test_save_and_load_in_safe_mode(model, tmp_path):
 
 
 def test_batch_statistics_make_a_sample_depend_on_its_mates(family):
+    if not DESCRIPTORS[family.family].batch_normalized:
+        pytest.skip("no batch normalization")
     model, x = made(family), frames_of(4)[:, :2]
     alone = model.generate(x[:2], 2, batch_statistics=True, seed=np.zeros((2, 2), np.int32))
     beside = model.generate(x, 2, batch_statistics=True, seed=np.zeros((4, 2), np.int32))
@@ -147,7 +149,7 @@ WRONG = [
     (lambda m: m.generate(GOOD, 3, n_samples=1.5), "n_samples must be an integer"),
     (lambda m: m.generate(GOOD, 3, seed=np.zeros((2, 2), np.int32)), r"seed must be an integer or int32 \[3, 2\]"),
     (lambda m: m.generate(GOOD, 3, seed=0.5), "seed must be an integer"),
-    (lambda m: m.reconstruct(GOOD[:, :1]), "time >= 2"),
+    (lambda m: m.reconstruct(GOOD[:, :1]), r"time >= \d"),
     (lambda m: m.compile(loss="mse"), "has its own loss"),
     (lambda m: m.fit(tf.data.Dataset.from_tensors({"frames": GOOD[:, :, :16]}), verbose=0), "32, 32, 1"),
 ]
@@ -165,10 +167,15 @@ def test_wrong_input(of_family, name, call, message):
         call(of_family[name])
 
 
+def compute_dtypes(model) -> set[str]:
+    """Of the layers with weights of their own."""
+    return {layer.compute_dtype for layer in model._flatten_layers(include_self=False) if layer._trainable_variables}
+
+
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision_keeps_weights_and_losses_in_float32(precision, family, tmp_path):
     exact, mixed = made(family), made(family, dtype=precision)
-    assert mixed.encoder.levels[0].conv.compute_dtype == precision.removeprefix("mixed_")
+    assert precision.removeprefix("mixed_") in compute_dtypes(mixed)
     assert {v.dtype for v in mixed.weights} == {"float32"}
     expected, values = (m.objective(tf.constant(frames_of()), noise.seed_pair(1), "batch") for m in (exact, mixed))
     for name, value in values.items():
@@ -183,5 +190,5 @@ def test_mixed_precision_keeps_weights_and_losses_in_float32(precision, family, 
     assert all((np.asarray(v.value) != b).any() for v, b in zip(mixed.trainable_variables, before, strict=True))
     mixed.save(tmp_path / "mixed.keras")
     loaded = keras.saving.load_model(tmp_path / "mixed.keras")
-    assert loaded.encoder.levels[0].conv.compute_dtype == precision.removeprefix("mixed_")
+    assert precision.removeprefix("mixed_") in compute_dtypes(loaded)
     assert keras.config.dtype_policy().name == "float32"

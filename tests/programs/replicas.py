@@ -12,12 +12,14 @@ import sys
 import numpy as np
 import tensorflow as tf
 
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "toy_family"))  # before families are looked for
 n = int(sys.argv[2])
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * n
 )
 
 import keras  # noqa: E402
+import toy_family  # noqa: E402
 
 from svg_tf import families, presets, training  # noqa: E402
 from svg_tf.config import OptimizerConfig  # noqa: E402
@@ -26,9 +28,6 @@ from svg_tf.families.svg.config import SVGConfig  # noqa: E402
 from svg_tf.training import optimizers  # noqa: E402
 from svg_tf.training.loss_scale import LossScaleOptimizer  # noqa: E402
 from svg_tf.training.state import TrainingState, named_variables, value_of  # noqa: E402
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "toy_family"))
-import toy_family  # noqa: E402
 
 TINY = SVGConfig(image_size=32, width=2, g_dim=8, z_dim=3, rnn_size=8, n_past=2, beta=1e-2)
 SRVP = SRVPConfig(

@@ -21,7 +21,8 @@ class Reach(NamedTuple):
 class Descriptor:
     """configs: name -> tiny configuration, frames of 32 px; `default` is one of them. recomputed: configurations whose
     recomputation is compared. reaches, wrong: cases. predicted: frames of T that the bound speaks of. loss: (config, means) ->
-    what the loss must be. parts: attributes of modules that split work, which a test sets to small numbers."""
+    what the loss must be. parts: attributes of modules that split work, which a test sets to small numbers.
+    batch_normalized: whether a sample can depend on its batch-mates, by the statistics of batch normalization."""
 
     configs: dict[str, Any]
     default: str
@@ -31,6 +32,7 @@ class Descriptor:
     predicted: Callable[[int], int]
     loss: Callable[[Any, dict], Any]
     parts: tuple[tuple[str, int], ...] = ()
+    batch_normalized: bool = True
 
 
 def all_of_them() -> dict[str, Descriptor]:

@@ -146,7 +146,7 @@ def test_srvp_computes_what_the_reference_does(tmp_path):
     np.testing.assert_allclose(got_h[:, 0], h, atol=1e-5)
     np.testing.assert_allclose(model.content(got_content), content, atol=1e-5)
     np.testing.assert_allclose(model.reconstruct(frames[:, :2], use_mean=True)[0, 0], x_2[0].transpose(1, 2, 0), atol=1e-5)
-    prior = model.prior_of(tf.constant(y, tf.float32))
+    prior = model.prior_z(tf.constant(y, tf.float32))
     np.testing.assert_allclose(prior.mean(), mlp(y, "p_z")[:, :3], atol=1e-5)
 
 
@@ -160,7 +160,7 @@ def test_srvp_reference_checkpoints(name, reference, tmp_path, monkeypatch):
     h, h_content, _ = model.encode_context(model.time_major(tf.constant(frames)), n_cond, "running")
     np.testing.assert_allclose(model.content(h_content), answers["w"], atol=1e-5)
     np.testing.assert_allclose(model.first_state(tf.concat(tf.unstack(h[: c.k]), -1)), answers["q_y"], atol=1e-5)
-    np.testing.assert_allclose(model.posteriors(h).mean(), answers["q_z"][..., : c.z_dim], atol=1e-5)
+    np.testing.assert_allclose(model.posterior_z(h).mean(), answers["q_z"][..., : c.z_dim], atol=1e-5)
     np.testing.assert_allclose(model.prior(answers["y_rate1"][:-1]), answers["p_z"], atol=1e-5)
     values = np.zeros((1 + len(eps_z), 2, max(c.y_dim, c.z_dim)))
     values[0, :, : c.y_dim], values[1:, :, : c.z_dim] = answers["eps_y"], eps_z
