@@ -5,8 +5,8 @@ Batch, context length, n_future and n_samples are dynamic. Normalization is by r
 each sequence's own seed: an answer does not depend on what else is in the batch.
 
 It would by rounding: products of few rows are summed in another order than those of many, and a model that is fed its own
-frames amplifies the last bit. With oneDNN's kernels no bit differs from LEAST_ROWS rows on (docs/serving.md), so that fewer
-samples are computed as that many.
+frames amplifies the last bit. With oneDNN's kernels hardly a bit differs from LEAST_ROWS rows on (docs/serving.md says when), so
+that fewer samples are computed as that many.
 """
 
 from collections.abc import Callable
