@@ -116,7 +116,9 @@ def _sameness(least_rows: int) -> str:
     )
     if least_rows > 1:
         return (
-            "With oneDNN (TF_ENABLE_ONEDNN_OPTS=1 on the server) it is the same to the last bit whatever else is in the request, "
-            f"alone or in a batch, and however many samples are asked for. Without it, or on another machine, {differing}."
+            f"Where fewer than {least_rows} samples are computed, {least_rows} are. With oneDNN (TF_ENABLE_ONEDNN_OPTS=1 on the "
+            "server) rows in multiples of four were then equal to the last bit in the requests tried; with other numbers the "
+            "last samples, and with other architectures any, can differ in the last bit. Then, without oneDNN, or on another "
+            f"machine, {differing}."
         )
     return f"In another batch, with another number of samples or on another machine, {differing}."

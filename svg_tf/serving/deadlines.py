@@ -51,10 +51,11 @@ def within(seconds: float, function, *arguments):
     try:
         value, error = done.get(timeout=seconds)
     except queue.Empty:
+        call.end()
         raise TimeoutError from None
-    finally:
-        if done.empty():
-            call.end()
+    except BaseException:  # ctrl-C
+        call.end()
+        raise
     if error is not None:
         raise error
     return value

@@ -5,8 +5,8 @@ Batch, context length, n_future and n_samples are dynamic. Normalization is by r
 each sequence's own seed: an answer does not depend on what else is in the batch.
 
 It would by rounding: products of few rows are summed in another order than those of many, and a model that is fed its own
-frames amplifies the last bit. With oneDNN's kernels no bit differs from LEAST_ROWS rows on (docs/serving.md), so that fewer
-samples are computed as that many.
+frames amplifies the last bit. With oneDNN's kernels hardly a bit differs from LEAST_ROWS rows on (docs/serving.md says when), so
+that fewer samples are computed as that many.
 """
 
 from collections.abc import Callable
@@ -60,13 +60,13 @@ def build(model, n_future: int, n_samples: int, limits: Limits, least_rows: int 
     config = model.config
     size = [*config.frame_shape]
     least = model.least_frames
-    pixels = tf.TensorSpec([None, None, *size], tf.uint8, name="frames")
-    floats = tf.TensorSpec([None, None, *size], tf.float32, name="frames")
-    seeds = tf.TensorSpec([None, 2], tf.int32, name="seed")
-    counts = [tf.TensorSpec([], tf.int32, name=name) for name in ("n_future", "n_samples")]
+    pixels = {"frames": tf.TensorSpec([None, None, *size], tf.uint8)}
+    floats = {"frames": tf.TensorSpec([None, None, *size], tf.float32)}
+    seeds = {"seed": tf.TensorSpec([None, 2], tf.int32)}
+    counts = {name: tf.TensorSpec([], tf.int32) for name in ("n_future", "n_samples")}
 
     # One function that the three signatures call, so that the file holds its graph once.
-    @tf.function(input_signature=[tf.TensorSpec([None, None, *size], tf.float32), seeds, *counts])
+    @tf.function(input_signature=[*floats.values(), *seeds.values(), *counts.values()])
     def generated(x, seed, n_future, n_samples):
         batch = tf.shape(x)[0]
         computed = tf.maximum(n_samples, (least_rows + batch - 1) // batch)
@@ -104,23 +104,42 @@ def build(model, n_future: int, n_samples: int, limits: Limits, least_rows: int 
         return {"sigma": model.prior_scale_in_graph(_to_float(frames))}
 
     functions = {
-        DEFAULT: (serving_default, [pixels, seeds]),
-        GENERATE: (generate, [pixels, seeds, *counts]),
-        GENERATE_FLOAT: (generate_float, [floats, seeds, *counts]),
+        DEFAULT: (serving_default, pixels | seeds),
+        GENERATE: (generate, pixels | seeds | counts),
+        GENERATE_FLOAT: (generate_float, floats | seeds | counts),
     }
     if model.can(Reconstructs):
-        functions[RECONSTRUCT] = (reconstruct, [pixels, seeds])
+        functions[RECONSTRUCT] = (reconstruct, pixels | seeds)
     if model.can(ForecastsUncertainty):
-        functions[UNCERTAINTY] = (uncertainty, [pixels])
+        functions[UNCERTAINTY] = (uncertainty, pixels)
     if model.can(AddsSignatures):
         for name, (function, specs) in model.extra_signatures().items():
             require(name not in functions, f"{type(model).__name__} adds the signature {name!r}, which all models have.")
-            functions[name] = (function, list(specs.values()))
-    concrete = {
-        name: tf.function(function, input_signature=specs).get_concrete_function()
-        for name, (function, specs) in functions.items()
-    }
-    return Signatures(concrete, limits)
+            functions[name] = (_checking(function, specs, size, least, limits), specs)
+    return Signatures({name: _concrete(function, specs) for name, (function, specs) in functions.items()}, limits)
+
+
+def _concrete(function, specs: dict[str, tf.TensorSpec]):
+    """`function` of tensors by name, which are the inputs of its signature."""
+    named = [tf.TensorSpec(spec.shape, spec.dtype, name=name) for name, spec in specs.items()]
+
+    def by_position(*tensors):
+        return function(**dict(zip(specs, tensors, strict=True)))
+
+    return tf.function(by_position, input_signature=named).get_concrete_function()
+
+
+def _checking(function, specs: dict, size, least: int, limits: Limits):
+    """A family's own function, its frames and seeds checked as those of all signatures are."""
+
+    def checked(**tensors):
+        if "frames" in specs:
+            tensors["frames"] = _checked_frames(tensors["frames"], size, least, limits)
+            if "seed" in specs:
+                tensors["seed"] = _checked_seed(tensors["seed"], tensors["frames"])
+        return function(**tensors)
+
+    return checked
 
 
 def _to_float(pixels) -> tf.Tensor:

@@ -22,8 +22,7 @@ def requests(model, functions: dict) -> list[tuple[str, dict[str, np.ndarray]]]:
     least = max(model.config.n_past, model.least_frames)
     found = []
     for name, function in functions.items():
-        positional, named = function.structured_input_signature
-        specs = {spec.name: spec for spec in positional} | named
+        specs = {spec.name: spec for spec in function.structured_input_signature[0]}
         if "frames" in specs and set(specs) <= {"frames", "seed"}:
             steps = model.config.n_past if name == DEFAULT else least
             sizes = {"frames": [1, steps, *model.config.frame_shape], "seed": [1, 2]}

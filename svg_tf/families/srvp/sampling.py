@@ -7,12 +7,14 @@ Frames are float32 [B, T, H, W, C], seeds int32 [B, 2]; T may be known at run ti
 import tensorflow as tf
 
 from svg_tf import distributions, noise
+from svg_tf.families import backbone_cost
 from svg_tf.families.interface import Sampling
 from svg_tf.families.shapes import fold_time, length, swap_batch_time, unfold_time
 from svg_tf.families.srvp import transitions
 from svg_tf.skip_terms import SharedBySamples
 
-FRAMES_AT_ONCE = 1024  # decoded together
+FRAMES_AT_ONCE = 1024  # decoded together, fewer where their maps are large
+BYTES_AT_ONCE = 1 << 30
 FUTURE = 2  # stream of a seed: z after the frames of a content swap
 
 
@@ -92,6 +94,12 @@ def futures(model, y, z_noise, n_future, frame_rate=1):
     return transitions.follow(model.transition, y, next_projected, n_future, model.config.n_euler, frame_rate)[0]
 
 
+def frames_at_once(decoder) -> int:
+    """How many frames the decoder's maps allow: what a convolution reads, what it writes, and its workspace."""
+    largest = max(map_.elements for block in backbone_cost.decoder_blocks(decoder) for map_ in block.maps)
+    return max(1, min(FRAMES_AT_ONCE, BYTES_AT_ONCE // (3 * 4 * largest)))
+
+
 def decode(model, states, encoded, n_samples=1, norm="running"):
     """states [F, B * S, y_dim], with content and skips of `encoded` (model.encode) -> float32 [F, B * S, H, W, C].
 
@@ -99,7 +107,7 @@ def decode(model, states, encoded, n_samples=1, norm="running"):
     c, steps, rows = model.config, tf.shape(states)[0], tf.shape(states)[1]
     skips = model.decoder.skip_terms(encoded.maps, SharedBySamples(n_samples))
     w = tf.repeat(model.content(encoded.content), n_samples, axis=0)
-    at_once = tf.maximum(1, FRAMES_AT_ONCE // tf.maximum(1, rows))
+    at_once = tf.maximum(1, frames_at_once(model.decoder) // tf.maximum(1, rows))
 
     def body(i, outputs):
         y = states[i * at_once : (i + 1) * at_once]

@@ -2,6 +2,9 @@
 
 import io
 import json
+import shutil
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,7 +16,7 @@ import tensorflow as tf
 import urllib3
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from svg_tf.serving import client
+from svg_tf.serving import client, remote
 from svg_tf.serving.remote import RequestError
 from tests.svg_tf.serving import serving_standin
 from tests.svg_tf.serving.tiny_export import N_FUTURE, N_SAMPLES, NAME
@@ -47,6 +50,52 @@ def test_every_signature_over_both_apis(local, address, frames, seeds):
             ):
                 assert answer.dtype == expected.dtype
                 np.testing.assert_allclose(answer, expected, atol=1e-6, err_msg=f"{signature} {key}")
+
+
+def test_remote_clients_load_no_tensorflow(server, frames, tmp_path):
+    np.save(tmp_path / "clip.npy", frames[0])
+    program = (
+        "import sys, numpy as np\n"
+        "from svg_tf.serving import client, clips\n"
+        "for address in sys.argv[1:3]:\n"
+        "    with client.connect(address, sys.argv[3]) as model:\n"
+        "        frames = clips.read(sys.argv[4], client.answers_of(model).frame_shape)\n"
+        "        sigma = model.call('uncertainty', {'frames': frames[None]})\n"
+        "        print(client.predict(model, frames, n_future=3).shape, sigma.keys())\n"
+        "print(*sorted({'tensorflow', 'tensorflow_datasets', 'keras', 'tensorflow_serving'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", program, *server[1:], NAME, str(tmp_path / "clip.npy")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    answer = f"({N_SAMPLES}, 3, 32, 32, 1) dict_keys(['sigma'])"
+    assert done.stdout.splitlines() == [answer, answer, ""]
+
+
+def test_a_saved_model_is_loaded_once(exported, local, tmp_path):
+    """TensorFlow keeps what it has loaded: 90 MB of a small model each time."""
+    assert client.connect(exported.version)._functions is local._functions
+    shutil.copytree(exported.version, tmp_path / "1")
+    copy = client.connect(tmp_path)
+    assert copy._functions is not local._functions and copy.inputs == local.inputs
+    (tmp_path / "1" / "saved_model.pb").write_bytes(b"another one now")
+    with pytest.raises(ValueError, match="cannot be loaded"):
+        client.connect(tmp_path)
+
+
+def test_without_a_model(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert (client.default_model() / "models.config").is_file()  # that of the checkout
+    monkeypatch.setattr(client, "SHIPPED", "none_such")
+    with pytest.raises(ValueError, match="No --model and no --url was given"):
+        client.default_model()
+
+
+def test_models_that_are_no_predictors(local):
+    others = {"serving_default": {"x": remote.Spec(np.dtype("float32"), (None,))}}
+    for inputs, outputs in ((others, others), (local.inputs, {}), ({}, local.outputs), (local.outputs, local.outputs)):
+        other = remote.Model()
+        other.inputs, other.outputs = inputs, outputs
+        with pytest.raises(ValueError, match="is no video predictor"):
+            client.predict(other, np.zeros([5, 32, 32, 1], np.uint8))
 
 
 def test_predict_continues_one_clip(local, address, frames):

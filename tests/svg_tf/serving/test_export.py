@@ -75,16 +75,24 @@ class _WithKeypoints(SVG):
     added = "keypoints"
 
     def extra_signatures(self):
-        def brightest(frames):
-            return {"level": tf.reduce_max(frames, axis=[2, 3, 4])}
+        def brightest(frames, seed):
+            return {"level": tf.reduce_max(frames, axis=[2, 3, 4]), "seed": seed}
 
-        return {self.added: (brightest, {"frames": tf.TensorSpec([None, None, 32, 32, 1], tf.uint8, name="frames")})}
+        # In another order than the function's.
+        specs = {"seed": tf.TensorSpec([None, 2], tf.int32), "frames": tf.TensorSpec([None, None, 32, 32, 1], tf.uint8)}
+        return {self.added: (brightest, specs)}
 
 
-def test_a_family_may_add_signatures_but_not_replace_them(frames):
+def test_a_family_may_add_signatures_but_not_replace_them(frames, seeds, tmp_path):
     model = _WithKeypoints(CONFIG)
-    functions = signatures.build(model, N_FUTURE, N_SAMPLES, LIMITS).functions
-    np.testing.assert_array_equal(functions["keypoints"](tf.constant(frames))["level"], frames.max(axis=(2, 3, 4)))
+    path = svg_tf.export(model, tmp_path / "a", n_future=N_FUTURE, n_samples=N_SAMPLES, limits=LIMITS)
+    with client.connect(path) as served:
+        answer = served.call("keypoints", {"frames": frames, "seed": seeds})
+        np.testing.assert_array_equal(answer["level"], frames.max(axis=(2, 3, 4)))
+        np.testing.assert_array_equal(answer["seed"], seeds)
+        with pytest.raises(ValueError, match="frames must have at most 30 time steps"):  # checked as all signatures are
+            served.call("keypoints", {"frames": frames.repeat(6, 1), "seed": seeds})
+    assert b"keypoints" in (path / "assets.extra" / warmup.FILE).read_bytes()
     model.added = "generate"
     with pytest.raises(ValueError, match="adds the signature 'generate', which all models have"):
         signatures.build(model, N_FUTURE, N_SAMPLES, LIMITS)
@@ -185,6 +193,7 @@ def test_a_version_appears_whole_or_not_at_all(exported, tmp_path, monkeypatch):
         (folder / "saved_model.pb").write_text("complete")
 
     monkeypatch.setattr(export, "_write", write)
+    monkeypatch.setattr(signatures, "build", lambda *_: signatures.Signatures({}, LIMITS))
     before = []
     assert svg_tf.export(exported.model, path, with_warmup=False) == path / "1"
     before = [1]

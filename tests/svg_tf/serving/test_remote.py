@@ -55,6 +55,24 @@ def test_answers_of_another_kind_are_refused(shape, kind, fill):
         ask(declared, {"frames": np.full(shape, fill, kind)})
 
 
+def test_answers_to_given_frames_have_one_for_each_but_the_first():
+    model = Fake(F32, None)
+    model.inputs = {"uncertainty": {"frames": Spec(U8, (None, None, 2, 2, 1))}}
+    model.outputs = {"uncertainty": {"sigma": Spec(F32, (None, None, 3))}}
+    frames = np.zeros((2, 5, 2, 2, 1), U8)
+    model._answer = {"sigma": np.ones((2, 4, 3), F32)}
+    assert model.call("uncertainty", {"frames": frames})["sigma"].shape == (2, 4, 3)
+    model._answer = {"sigma": np.ones((2, 5, 3), F32)}
+    with pytest.raises(RequestError, match=r"must be float32 \[2, 4, 3\], got float32 \[2, 5, 3\]"):
+        model.call("uncertainty", {"frames": frames})
+
+
+@pytest.mark.parametrize("value", [-0.01, 1.01, 255.0])
+def test_floats_that_are_no_pixels_are_refused(value):
+    with pytest.raises(RequestError, match=r"must be in \[0, 1\], got values in"):
+        ask(F32, {"frames": np.full((1, 3, 4, 2, 2, 1), value, F32)})
+
+
 def test_a_missing_output_is_refused():
     with pytest.raises(RequestError, match=r"lacks \['frames'\]; it has \['other'\]"):
         ask(U8, {"other": np.zeros(1)})

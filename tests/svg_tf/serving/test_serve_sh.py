@@ -82,6 +82,11 @@ def test_wrong_arguments(folder, arguments, message):
     assert done.stderr.startswith("serve.sh: ") and message in done.stderr
 
 
+def test_a_folder_that_docker_would_split(folder):
+    done = subprocess.run([BASH, str(SCRIPT), "a", "--models", "x:y"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "--models must not hold a colon" in done.stderr
+
+
 def test_no_docker(folder):
     done = serve(folder, "a", docker=False)
     assert done.returncode == 2 and "Docker is not installed" in done.stderr
