@@ -100,8 +100,10 @@ def _check_first(frames, shape, least, what):
     if not tf.as_dtype(frames.dtype).is_floating:
         raise ValueError(f"In {what} {expected}, got {tf.as_dtype(frames.dtype).name}{_scaled(frames)}.")
     found = tuple(frames.shape)
-    if len(found) != 5 or found[2:] != tuple(shape) or found[1] < least:
+    if len(found) != 5 or found[2:] != tuple(shape):
         raise ValueError(f"In {what} {expected}, got shape {found}.")
+    if found[1] < least:
+        raise ValueError(f"In {what} {expected}: at least {least} frames, got {found[1]}.")
     if found[0]:
         check_range(frames, "frames of the first batch")
 
