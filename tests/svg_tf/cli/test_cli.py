@@ -142,3 +142,12 @@ def test_a_stopped_training_is_one_line_and_saved(tmp_path, number, status):
     assert len(lines) == 1 and "Stopped on request at step" in lines[0] and "Traceback" not in error
     step = int(lines[0].partition("step ")[2].partition(";")[0])
     assert (saved / f"step-{step:08d}.npz").is_file()
+
+
+def test_another_backend_of_keras_is_one_line(monkeypatch, capsys):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert cli.main(["train", "smmnist_mini", "--run-dir", "run"]) == 2
+    assert capsys.readouterr().err.startswith("svg-tf: svg_tf needs Keras's TensorFlow backend, and KERAS_BACKEND is 'jax'")
+    with pytest.raises(ValueError, match="KERAS_BACKEND is 'jax'"):
+        svg_tf.SVG  # noqa: B018
+    assert svg_tf.presets.get("smmnist_lp").model.n_past == 5
