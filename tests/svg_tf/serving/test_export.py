@@ -193,7 +193,7 @@ def test_a_version_appears_whole_or_not_at_all(exported, tmp_path, monkeypatch):
         (folder / "saved_model.pb").write_text("complete")
 
     monkeypatch.setattr(export, "_write", write)
-    monkeypatch.setattr(signatures, "build", lambda *_: signatures.Signatures({}, LIMITS))
+    monkeypatch.setattr(signatures, "build", lambda *_: signatures.Signatures({}, Limits()))
     before = []
     assert svg_tf.export(exported.model, path, with_warmup=False) == path / "1"
     before = [1]
