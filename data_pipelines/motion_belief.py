@@ -18,6 +18,7 @@ from data_pipelines.motion import SUB_STEPS, Physics
 
 _ROUNDING = 1e-3
 """Pixels by which a hypothesis in float64 may differ from a state in float32 about a half."""
+_AT_ONCE = 64  # digits: a first frame in which many hit walls has hundreds of hypotheses of each
 
 
 class Belief(NamedTuple):
@@ -40,40 +41,38 @@ class Belief(NamedTuple):
         return self.position[chosen], self.velocity[chosen]
 
 
-def watch(physics: Physics, positions, keep: int = -1, stride: int = 1) -> tuple[Belief, np.ndarray]:
+def watch(physics: Physics, positions) -> tuple[Belief, np.ndarray]:
     """What is known after the frames, and what each of them told.
 
     Args:
       physics: the rules.
       positions: float [M, T, 2], true positions of M digits, as in `motion.States`.
-      keep: the frame after which the belief is wanted.
-      stride: steps of the motion from one frame to the next.
 
-    Returns: (the belief after frame `keep`, information float64 [M, T]: nats of each frame's position given those before it; 0
+    Returns: (the belief after the last frame, information float64 [M, T]: nats of each frame's position given those before it; 0
     for the first frame).
     Raises: ValueError where positions cannot have come from these rules.
     """
     positions = np.asarray(positions, np.float64)
     if positions.ndim != 3 or positions.shape[-1] != 2 or positions.shape[1] < 1:
         raise ValueError(f"positions must be [M, T, 2], got shape {positions.shape}.")
+    parts = [_watch(physics, positions[first : first + _AT_ONCE], first) for first in range(0, len(positions), _AT_ONCE)]
+    return Belief(*map(np.concatenate, zip(*(belief for belief, _ in parts), strict=True))), np.concatenate([i for _, i in parts])
+
+
+def _watch(physics: Physics, positions: np.ndarray, first: int) -> tuple[Belief, np.ndarray]:
+    """`watch` of some digits, whose numbers start at `first`."""
     digits, frames = positions.shape[:2]
-    keep = range(frames)[keep]
     information = np.zeros((digits, frames))
     belief = _start(physics, positions[:, 0])
-    kept = belief
-    advance = _advance_srvp if physics.variant == "srvp" else _advance_reference
     for t in range(1, frames):
-        for _ in range(stride):
-            belief = advance(physics, belief)
-        belief, probability = _seen(belief, np.rint(positions[:, t]), digits)
+        shown = np.rint(positions[:, t])
+        belief = _advance_srvp(physics, belief, shown) if physics.variant == "srvp" else _advance_reference(physics, belief)
+        belief, probability = _seen(belief, shown, digits)
         if not (probability > 0).all():
-            raise ValueError(
-                f"The position of digit {int(probability.argmin())} in frame {t} does not follow from the rules {physics}."
-            )
+            number = first + int(probability.argmin())
+            raise ValueError(f"The position of digit {number} in frame {t} does not follow from the rules {physics}.")
         information[:, t] = -np.log(np.minimum(probability, 1.0))
-        if t == keep:
-            kept = belief
-    return kept, information
+    return belief._replace(owner=belief.owner + first), information
 
 
 def _velocities(physics: Physics) -> np.ndarray:
@@ -92,10 +91,16 @@ def _start(physics: Physics, positions: np.ndarray) -> Belief:
 
 def _seen(belief: Belief, shown: np.ndarray, digits: int) -> tuple[Belief, np.ndarray]:
     """The belief without what contradicts the drawn positions `shown` [M, 2], and their probability, float64 [M]."""
-    fits = (np.abs(belief.position - shown[belief.owner]) <= 0.5 + _ROUNDING).all(axis=1)
-    owner, weight = belief.owner[fits], belief.weight[fits]
+    fits = _near(belief.position, shown[belief.owner])
+    first, weight = _merged(belief.weight[fits], *(part[fits] for part in belief[:3]))
+    owner, position, velocity = (part[fits][first] for part in belief[:3])
     probability = np.bincount(owner, weight, minlength=digits)
-    return Belief(owner, belief.position[fits], belief.velocity[fits], weight / probability[owner]), probability
+    return Belief(owner, position, velocity, weight / probability[owner]), probability
+
+
+def _near(position: np.ndarray, shown: np.ndarray, reach=0.0) -> np.ndarray:
+    """bool [K]: whether a digit at `position` [K, 2] is drawn at `shown`, or may be once it has moved by up to `reach` [K, 1]."""
+    return (np.abs(position - shown) <= 0.5 + _ROUNDING + reach).all(axis=1)
 
 
 def _branch(hit: np.ndarray, choices: int) -> tuple[np.ndarray, np.ndarray]:
@@ -126,41 +131,46 @@ def _advance_reference(physics: Physics, belief: Belief) -> Belief:
     return Belief(belief.owner[before], position[before], velocity, weight)
 
 
-def _advance_srvp(physics: Physics, belief: Belief) -> Belief:
+def _advance_srvp(physics: Physics, belief: Belief, shown: np.ndarray) -> Belief:
+    """Hypotheses that cannot end at the drawn positions `shown` [M, 2] are dropped on the way: most, where velocities are new."""
     owner, position, velocity, weight = belief
     limit, choices = float(physics.limit), _velocities(physics)
     rest = np.ones(len(owner))
     for _ in range(SUB_STEPS):
-        wall = np.where(velocity > 0, limit, 0.0)
-        to_wall = np.where(velocity != 0, (wall - position) / np.where(velocity != 0, velocity, 1.0), np.inf)
+        to_wall = _to_wall(position, velocity, limit)
         time = to_wall.min(axis=1)
-        hit = time < rest
-        moved = np.minimum(time, rest)
+        hit, moved = time < rest, np.minimum(time, rest)[:, None]
         on_axis = hit[:, None] & (to_wall <= time[:, None])
-        position = np.where(on_axis, wall, np.clip(position + velocity * moved[:, None], 0.0, limit))
-        rest = rest - moved
+        wall = np.where(velocity > 0, limit, 0.0)
+        position = np.where(on_axis, wall, np.clip(position + velocity * moved, 0.0, limit))
+        rest = rest - moved[:, 0]
         if physics.deterministic:
             velocity = np.where(on_axis, -velocity, velocity)
             continue
+        facing = np.where(on_axis, np.sign(velocity), 0.0)
+        goes_on = (owner[~hit], position[~hit], velocity[~hit], weight[~hit], rest[~hit])
         # What follows a hit depends on place and walls alone: hypotheses that share them become one before they branch.
-        facing = np.where(on_axis, np.sign(velocity), 0)
-        aims = np.where(hit[:, None], facing, velocity)
-        first, weight = _merged(weight, owner, position, rest, aims, hit)
-        owner, position, rest, hit, aims = (part[first] for part in (owner, position, rest, hit, aims))
-        before, choice = _branch(hit, len(choices))
-        drawn, hit, aims = choices[choice], hit[before], aims[before]
-        after = np.where(aims == 0, drawn, -aims * np.abs(drawn))
-        velocity = np.where(hit[:, None], after, aims)
-        owner, position, rest = owner[before], position[before], rest[before]
-        weight = weight[before] / np.where(hit, len(choices), 1)
-    first, weight = _merged(weight, owner, position, velocity)
-    return Belief(owner[first], position[first], velocity[first], weight)
+        first, mass = _merged(weight[hit], *(part[hit] for part in (owner, position, rest, facing)))
+        turned = [np.repeat(part[hit][first], len(choices), axis=0) for part in (owner, position, rest, facing)]
+        drawn = np.tile(choices, (len(first), 1))
+        drawn = np.where(turned[3] == 0, drawn, -turned[3] * np.abs(drawn))
+        bounced = (turned[0], turned[1], drawn, np.repeat(mass / len(choices), len(choices)), turned[2])
+        owner, position, velocity, weight, rest = map(np.concatenate, zip(goes_on, bounced, strict=True))
+        final = (_to_wall(position, velocity, limit).min(axis=1) >= rest)[:, None]
+        end = np.where(final, np.clip(position + velocity * rest[:, None], 0.0, limit), position)
+        keep = _near(end, shown[owner], np.where(final, 0.0, rest[:, None] * physics.max_speed))
+        owner, position, velocity, weight, rest = (part[keep] for part in (owner, position, velocity, weight, rest))
+    return Belief(owner, position, velocity, weight)
+
+
+def _to_wall(position: np.ndarray, velocity: np.ndarray, limit: float) -> np.ndarray:
+    """Frames until the digit meets the wall that it moves to, on each axis: float64 [K, 2]."""
+    moving = velocity != 0
+    return np.where(moving, (np.where(velocity > 0, limit, 0.0) - position) / np.where(moving, velocity, 1.0), np.inf)
 
 
 def _merged(weight: np.ndarray, owner: np.ndarray, *parts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows that are equal in all parts as one: (where each first stands, sorted by owner; the sum of their weights)."""
-    keys = np.column_stack([owner, *parts]).astype(np.float64) + 0.0  # no negative zeros
-    rows = np.ascontiguousarray(keys).view(np.dtype((np.void, keys.dtype.itemsize * keys.shape[1]))).ravel()
-    _, first, group = np.unique(rows, return_index=True, return_inverse=True)
-    order = np.argsort(first)  # by owner, as the rows were
-    return first[order], np.bincount(group, weight)[order]
+    """Rows that are equal in all parts as one: (where the first of each stands, by owner; the sum of their weights)."""
+    keys = np.column_stack([owner, *parts])
+    first, group = np.unique(keys, axis=0, return_index=True, return_inverse=True)[1:] if len(keys) else (np.zeros(0, int),) * 2
+    return first, np.bincount(group.ravel(), weight, minlength=len(first))

@@ -32,15 +32,13 @@ class Simulator:
 
     Args:
       split: whose digit images are shown.
-      frame_stride: each frame_stride-th frame of the video is seen.
       **options: fields of `moving_mnist.Options`.
 
     Raises: ValueError for wrong options, or missing digit images.
     """
 
-    def __init__(self, split: str, frame_stride: int = 1, **options):
+    def __init__(self, split: str, **options):
         self.options = moving_mnist.options(**options)
-        self.stride = checks.integer("frame_stride", frame_stride, 1)
         images = digits.load_digits(self.options.digits, split, self.options.digits_dir, self.options.train_digits)
         self.renderer = moving_mnist.Renderer(images, self.options.canvas, self.options.size)
         self._continue = tf.function(self._futures)
@@ -71,13 +69,13 @@ class Simulator:
         """Nats that each frame's motion tells, given the frames before it: positions [B, T, N, 2] -> float64 [B, T], the sum over
         digits. Its mean over sequences and frames estimates the entropy rate of the data, without what the first frame shows."""
         rows = np.asarray(positions)
-        nats = motion_belief.watch(self.physics, _by_digit(rows), stride=self.stride)[1]
+        nats = motion_belief.watch(self.physics, _by_digit(rows))[1]
         return nats.reshape(rows.shape[0], rows.shape[2], -1).sum(axis=1)
 
     def watch(self, positions, digit_ids) -> Known:
         """positions float [B, n_past, N, 2] of the context frames, digit_ids int [B, N]. Raises `ValueError` for positions that
         do not follow the rules."""
-        belief, _ = motion_belief.watch(self.physics, _by_digit(np.asarray(positions)), stride=self.stride)
+        belief, _ = motion_belief.watch(self.physics, _by_digit(np.asarray(positions)))
         return Known(belief, np.asarray(digit_ids, np.int32))
 
     def futures(self, known: Known, numbers, n_future: int, n_samples: int, first_sample: int = 0, seed: int = 0) -> Futures:
@@ -88,7 +86,7 @@ class Simulator:
         batch, count = known.digit_ids.shape
         rows = np.repeat(np.asarray(numbers, np.int64), n_samples)
         samples = np.tile(np.arange(first_sample, first_sample + n_samples), batch)
-        words = motion.draw_futures(self.physics, seed, rows, samples, n_future * self.stride, count)
+        words = motion.draw_futures(self.physics, seed, rows, samples, n_future, count)
         chance = words[0, ..., 0].numpy().astype(np.float64) / 2**32  # [B * S, N]
         chance = chance.reshape(batch, n_samples, count).transpose(0, 2, 1).reshape(batch * count, n_samples)
         states = [
@@ -104,8 +102,7 @@ class Simulator:
 
     def _futures(self, positions, velocities, words, ids):
         states = motion.go_on(self.physics, positions, velocities, words)
-        positions = states.positions[:, self.stride - 1 :: self.stride]
-        return self.renderer(ids, positions), positions
+        return self.renderer(ids, states.positions), states.positions
 
 
 def _by_digit(positions: np.ndarray) -> np.ndarray:
