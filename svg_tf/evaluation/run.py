@@ -3,9 +3,10 @@
 Sequences are regrouped into chunks of a fixed number, whatever batch size they come in, and sequence i is sampled with
 the seed pair (seed, i): the same options give the same report. Of the samples only scores are kept, one file for each
 chunk; the shown samples are drawn again by number. Finished chunks are not computed twice: an interrupted evaluation
-goes on where it stopped.
+goes on where it stopped. All devices of a machine, and several processes (`shards`), may work on one evaluation.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import io
@@ -20,11 +21,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from data_pipelines import files
+from data_pipelines import claims, files
 from data_pipelines.checks import integer, one_of, require
 from svg_tf import config, protocols, visualization
+from svg_tf.evaluation import devices, report, shards
 from svg_tf.evaluation import fvd as fvd_scores
-from svg_tf.evaluation import report
 from svg_tf.evaluation.metrics import frame, perceptual, video
 from svg_tf.families.interface import BoundsLikelihood
 
@@ -86,7 +87,15 @@ class _Chunk(NamedTuple):
 
 
 def evaluate(
-    model, data, options: Options, out_dir, *, description: dict | None = None, horizon: int | None = None, progress=print
+    model,
+    data,
+    options: Options,
+    out_dir,
+    *,
+    description: dict | None = None,
+    horizon: int | None = None,
+    progress=print,
+    shard: shards.Shard | None = None,
 ) -> dict:
     """Samples futures of every sequence, scores them, and writes report.json, report.md, scores.npz, curves.png and GIFs.
 
@@ -100,19 +109,20 @@ def evaluate(
         continued; one with another evaluation is refused.
       description: JSON-serializable facts about run and data (names, step, split) for the report.
       horizon: frames of a training sequence (n_past + n_future there), marked in the curves; None: unknown.
-      progress: called with a line of text after each chunk.
+      progress: called with a line of text after each chunk; it tells of all processes together.
+      shard: which of several processes this is, that do this evaluation together in one `out_dir`; None: it does it alone.
 
     Returns: the report as a dict. Raises `ValueError`, before any work is done, for sequences that are too short or do not fit
     the model, weight files that are missing or have another checksum, an `out_dir` of another evaluation, or one in which another
-    process evaluates (`files.InUseError`).
+    process evaluates alone (`files.InUseError`).
     """
     out_dir = files.local(out_dir, "the evaluation's folder")
     report.require_matplotlib()
     files.distinct_outputs([out_dir], [path for path in (options.lpips, options.fvd) if path])
     batches = _batches(data)
     _check_first(model, next(iter(batches), None), options)
-    lpips = perceptual.LPIPS(options.lpips, options.lpips_sha256) if options.lpips else None
-    fvd = perceptual.FVD(options.fvd, options.fvd_sha256, options.fvd_resize or "") if options.fvd else None
+    networks = [_Networks.load(options, device) for device in devices.of(model)]
+    lpips, fvd = networks[0]
     if fvd:
         fvd_scores.check(fvd, options)
     header = {
@@ -126,35 +136,85 @@ def evaluate(
         "fvd_sha256": fvd.sha256 if fvd else None,
         "fvd_settings": {"convention": fvd_scores.name_of(options), "resize": fvd.resize} if fvd else None,
     }
-    with files.locked(out_dir, "evaluates into"):
-        work = _open(out_dir, header)
-        count = _score_all(model, batches, options, work, lpips, fvd, progress)
-        scores = _gather(work, count)
-        np_scores, result = report.summarize(header, scores, HIGHER_IS_BETTER)
-        _save(out_dir / "scores.npz", np_scores)
-        result["shown"] = _show(model, batches, scores, options, out_dir)
-        report.write(result, out_dir)
-        shutil.rmtree(work)
+    with contextlib.ExitStack() as stack:
+        if shard is None:
+            stack.enter_context(files.locked(out_dir, "evaluates into"))
+        work = _open(out_dir, header, together=shard is not None)
+        finished = out_dir / "report.json"
+        if not finished.exists():
+            held = stack.enter_context(claims.Claims(work / "claims"))
+            count = _score_all(model, batches, options, work, networks, held, shard or shards.Shard(), progress)
+            if shards.wait_for_turn(held, finished.exists):
+                return _report(model, batches, options, work, header, count)
+    shutil.rmtree(work, ignore_errors=True)  # what a slow process has left in it
+    return json.loads(finished.read_text(encoding="utf-8"))
+
+
+class _Networks(NamedTuple):
+    """LPIPS and FVD of one device."""
+
+    lpips: perceptual.LPIPS | None
+    fvd: perceptual.FVD | None
+
+    @classmethod
+    def load(cls, options: Options, device: str) -> "_Networks":
+        def made(_):
+            lpips = perceptual.LPIPS(options.lpips, options.lpips_sha256) if options.lpips else None
+            return cls(
+                lpips, perceptual.FVD(options.fvd, options.fvd_sha256, options.fvd_resize or "") if options.fvd else None
+            )
+
+        return devices.on(device, made)(None)
+
+
+def _report(model, batches, options: Options, work: pathlib.Path, header: dict, count: int) -> dict:
+    """Writes the report of chunks that are all there."""
+    out_dir, scores = work.parent, _gather(work, count)
+    np_scores, result = report.summarize(header, scores, HIGHER_IS_BETTER)
+    _save(out_dir / "scores.npz", np_scores)
+    result["shown"] = _show(model, batches, scores, options, out_dir)
+    report.write(result, out_dir)
+    shutil.rmtree(work, ignore_errors=True)
     return result
 
 
-def _score_all(model, batches, options: Options, work: pathlib.Path, lpips, fvd, progress) -> int:
-    """Scores every chunk that is not there yet. Returns the number of sequences."""
+def _score_all(model, batches, options: Options, work: pathlib.Path, networks, held, shard, progress) -> int:
+    """Returns the number of sequences once all chunks are scored, here or by other processes."""
     total, start = _total(batches, options), time.monotonic()
-    count = fresh = 0
-    for chunk in _chunks(batches, options):
-        path = work / f"chunk-{chunk.number:06d}.npz"
-        if _load_chunk(path, chunk) is None:
-            _save(path, _score(model, chunk, options, lpips, fvd))
-            fresh += 1
-        count += chunk.count
-        left = ""
-        if fresh and total:
-            seconds = int((time.monotonic() - start) / fresh * (total - count) / CHUNK)
-            left = f", {seconds // 60}:{seconds % 60:02d} left"
-        progress(f"{count}/{total or '?'} sequences{left}")
-    require(count > 0, "The data holds no sequence.")
-    return count
+    require(total > 0, "The data holds no sequence.")
+    number, finished = -(-total // CHUNK), work.parent / "report.json"
+    before: list[int] = []
+
+    def path_of(number: int) -> pathlib.Path:
+        return work / f"{shards.piece(number)}.npz"
+
+    def is_done(chunk: _Chunk) -> bool:
+        path = path_of(chunk.number)
+        if _load_chunk(path, chunk) is not None:
+            return True
+        path.unlink(missing_ok=True)  # damaged: whoever takes the chunk makes it anew
+        return False
+
+    def tell() -> None:
+        done = min(total, CHUNK * sum(1 for _ in work.glob(f"{shards.piece(0).partition('-')[0]}-*.npz")))
+        before.append(done)
+        seconds = int((time.monotonic() - start) / max(1, done - before[0]) * (total - done))
+        left = f", {seconds // 60}:{seconds % 60:02d} left" if done > before[0] else ""
+        progress(f"{done}/{total} sequences{left}")
+
+    functions = []
+    for device, (lpips, fvd) in zip(devices.of(model), networks, strict=True):
+        own = devices.copy(model, device) if functions else model
+        functions.append(devices.on(device, lambda chunk, own=own, n=(lpips, fvd): _score(own, chunk, options, *n)))
+    chunks = shards.Chunks(
+        read=lambda: _chunks(batches, options),
+        count=number,
+        is_done=is_done,
+        seems_done=lambda number: path_of(number).exists(),
+        save=lambda chunk, scores: _save(path_of(chunk.number), scores),
+    )
+    shards.score_all(chunks, functions, held, shard, over=finished.exists, progress=tell)
+    return total
 
 
 def weights_checksum(model) -> str:
@@ -195,12 +255,14 @@ def _check_first(model, batch, options: Options) -> None:
         raise ValueError(f"SSIM protocol {options.protocol!r} needs larger frames than {height} x {width} pixels.")
 
 
-def _total(batches, options: Options) -> int | None:
-    """Sequences to come; None where unknown."""
-    if isinstance(batches, list):
-        known = sum(len(batch["frames"]) for batch in batches)
-        return min(known, options.sequences) if options.sequences else known
-    return options.sequences
+def _total(batches, options: Options) -> int:
+    """Sequences to come. Data of unknown length are read once: next to the samples, that costs little."""
+    count = 0
+    for batch in batches:
+        count += len(batch["frames"])
+        if options.sequences and count >= options.sequences:
+            return options.sequences
+    return count
 
 
 def _chunks(batches, options: Options) -> Iterator[_Chunk]:
@@ -329,13 +391,17 @@ def _show(model, batches, scores, options: Options, out_dir: pathlib.Path) -> li
     return shown
 
 
-def _open(out_dir: pathlib.Path, header: dict) -> pathlib.Path:
-    """The folder for chunks. Raises `ValueError` where `out_dir` holds another evaluation."""
+def _open(out_dir: pathlib.Path, header: dict, together: bool) -> pathlib.Path:
+    """The folder for chunks. Raises `ValueError` where `out_dir` holds another evaluation, or a complete one that no other
+    process (together) has just written."""
     work = out_dir / "unfinished"
     path = work / "evaluation.json"
     text = json.dumps(header, indent=1, sort_keys=True)
     finished = out_dir / "report.json"
     if finished.exists():
+        wanted = json.loads(text)
+        if together and report.read(out_dir)[0].items() >= wanted.items():
+            return work
         raise ValueError(f"{finished} exists: the evaluation there is complete. Choose another folder, or remove this one.")
     if path.exists() and path.read_text(encoding="utf-8") != text:
         raise ValueError(
