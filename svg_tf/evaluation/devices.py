@@ -1,4 +1,4 @@
-"""All devices of this machine work on one evaluation: each has its own copy of the model, and takes the next piece when it is free.
+"""All devices of this machine work on one evaluation: each has a copy of the model, and takes the next piece when it is free.
 
 Pieces keep their size, whatever the number of devices, so that each gives the numbers that one device gives.
 """

@@ -9,12 +9,10 @@ goes on where it stopped. All devices of a machine, and several processes (`shar
 import contextlib
 import dataclasses
 import hashlib
-import io
 import json
 import pathlib
 import shutil
 import time
-import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -24,12 +22,13 @@ import numpy as np
 from data_pipelines import claims, files
 from data_pipelines.checks import integer, one_of, require
 from svg_tf import config, protocols, visualization
+from svg_tf.evaluation import chunks as chunk_files
 from svg_tf.evaluation import devices, report, shards
 from svg_tf.evaluation import fvd as fvd_scores
+from svg_tf.evaluation.chunks import CHUNK, Chunk
 from svg_tf.evaluation.metrics import frame, perceptual, video
 from svg_tf.families.interface import BoundsLikelihood
 
-CHUNK = 8  # sequences computed together; the last chunk is filled up with copies
 SAMPLES_AT_ONCE = 20
 _DIVERSITY_SAMPLES = 10  # diversity compares all pairs, whose frames must be in memory together
 _STILL = 1e-6
@@ -77,13 +76,6 @@ class Options:
         one_of("protocol", self.protocol, frame.PROTOCOLS)
         if self.fvd_convention is not None:
             one_of("fvd_convention", self.fvd_convention, fvd_scores.CONVENTIONS)
-
-
-class _Chunk(NamedTuple):
-    number: int
-    frames: np.ndarray  # float32 [CHUNK, T, H, W, C], the last ones copies where `count` < CHUNK
-    count: int
-    moving: np.ndarray  # bool [count]
 
 
 def evaluate(
@@ -169,9 +161,9 @@ class _Networks(NamedTuple):
 
 def _report(model, batches, options: Options, work: pathlib.Path, header: dict, count: int) -> dict:
     """Writes the report of chunks that are all there."""
-    out_dir, scores = work.parent, _gather(work, count)
+    out_dir, scores = work.parent, chunk_files.gather(work, count)
     np_scores, result = report.summarize(header, scores, HIGHER_IS_BETTER)
-    _save(out_dir / "scores.npz", np_scores)
+    chunk_files.save(out_dir / "scores.npz", np_scores)
     result["shown"] = _show(model, batches, scores, options, out_dir)
     report.write(result, out_dir)
     shutil.rmtree(work, ignore_errors=True)
@@ -182,21 +174,11 @@ def _score_all(model, batches, options: Options, work: pathlib.Path, networks, h
     """Returns the number of sequences once all chunks are scored, here or by other processes."""
     total, start = _total(batches, options), time.monotonic()
     require(total > 0, "The data holds no sequence.")
-    number, finished = -(-total // CHUNK), work.parent / "report.json"
+    finished = work.parent / "report.json"
     before: list[int] = []
 
-    def path_of(number: int) -> pathlib.Path:
-        return work / f"{shards.piece(number)}.npz"
-
-    def is_done(chunk: _Chunk) -> bool:
-        path = path_of(chunk.number)
-        if _load_chunk(path, chunk) is not None:
-            return True
-        path.unlink(missing_ok=True)  # damaged: whoever takes the chunk makes it anew
-        return False
-
     def tell() -> None:
-        done = min(total, CHUNK * sum(1 for _ in work.glob(f"{shards.piece(0).partition('-')[0]}-*.npz")))
+        done = min(total, CHUNK * chunk_files.how_many(work))
         before.append(done)
         seconds = int((time.monotonic() - start) / max(1, done - before[0]) * (total - done))
         left = f", {seconds // 60}:{seconds % 60:02d} left" if done > before[0] else ""
@@ -206,14 +188,14 @@ def _score_all(model, batches, options: Options, work: pathlib.Path, networks, h
     for device, (lpips, fvd) in zip(devices.of(model), networks, strict=True):
         own = devices.copy(model, device) if functions else model
         functions.append(devices.on(device, lambda chunk, own=own, n=(lpips, fvd): _score(own, chunk, options, *n)))
-    chunks = shards.Chunks(
+    pieces = shards.Pieces(
         read=lambda: _chunks(batches, options),
-        count=number,
-        is_done=is_done,
-        seems_done=lambda number: path_of(number).exists(),
-        save=lambda chunk, scores: _save(path_of(chunk.number), scores),
+        count=-(-total // CHUNK),
+        is_done=lambda chunk: chunk_files.is_done(work, chunk),
+        seems_done=lambda number: chunk_files.path_of(work, number).exists(),
+        save=lambda chunk, scores: chunk_files.save(chunk_files.path_of(work, chunk.number), scores),
     )
-    shards.score_all(chunks, functions, held, shard, over=finished.exists, progress=tell)
+    shards.score_all(pieces, functions, held, shard, over=finished.exists, progress=tell)
     return total
 
 
@@ -265,7 +247,7 @@ def _total(batches, options: Options) -> int:
     return count
 
 
-def _chunks(batches, options: Options) -> Iterator[_Chunk]:
+def _chunks(batches, options: Options) -> Iterator[Chunk]:
     """Regroups batches of any size into chunks of CHUNK sequences, cut to the evaluated frames."""
     pending: list[tuple[np.ndarray, bool]] = []
     number = seen = 0
@@ -277,7 +259,7 @@ def _chunks(batches, options: Options) -> Iterator[_Chunk]:
         rows, pending[:CHUNK] = pending[:CHUNK], []
         frames = np.stack([row for row, _ in rows] + [rows[-1][0]] * (CHUNK - count))
         number += 1
-        return _Chunk(number - 1, frames, count, np.array([moving for _, moving in rows]))
+        return Chunk(number - 1, frames, count, np.array([moving for _, moving in rows]))
 
     for batch in batches:
         frames = np.asarray(batch["frames"], np.float32)[:, :steps]
@@ -302,7 +284,7 @@ def _moving(frames, velocities, options: Options) -> np.ndarray:
     return change.reshape(len(frames), -1).max(axis=1) > _STILL
 
 
-def _score(model, chunk: _Chunk, options: Options, lpips, fvd) -> dict[str, np.ndarray]:
+def _score(model, chunk: Chunk, options: Options, lpips, fvd) -> dict[str, np.ndarray]:
     """All that is kept of a chunk: scores [count, S, n_future] of each metric, baselines, the bound, features for FVD."""
     frames, past = chunk.frames, options.n_past
     context, future = frames[:, :past], frames[:, past:]
@@ -329,7 +311,7 @@ def _score(model, chunk: _Chunk, options: Options, lpips, fvd) -> dict[str, np.n
         out |= {f"{report.TERM}{name}": np.asarray(values) for name, values in bound.terms.items()}
         out |= {"nats": np.asarray(bound.nats)} if bound.nats is not None else {}
     out = {name: value[: chunk.count] for name, value in out.items()}
-    return out | {"moving": chunk.moving, "frames_sha256": _frames_checksum(chunk)}
+    return out | {"moving": chunk.moving, "frames_sha256": chunk.frames_checksum()}
 
 
 def _metrics(truth, predicted, protocol, lpips) -> dict[str, np.ndarray]:
@@ -411,37 +393,3 @@ def _open(out_dir: pathlib.Path, header: dict, together: bool) -> pathlib.Path:
     if not path.exists():
         files.write(path, text)
     return work
-
-
-def _frames_checksum(chunk: _Chunk) -> np.ndarray:
-    return np.frombuffer(hashlib.sha256(chunk.frames[: chunk.count].tobytes()).digest(), np.uint8)
-
-
-def _save(path: pathlib.Path, arrays: dict[str, np.ndarray]) -> None:
-    stream = io.BytesIO()
-    np.savez(stream, **arrays)
-    files.write(path, stream.getvalue())
-
-
-def _load_chunk(path: pathlib.Path, chunk: _Chunk | None = None) -> dict[str, np.ndarray] | None:
-    """A finished chunk, or None where it is absent or damaged. Raises `ValueError` where it was made from other frames."""
-    if not path.exists():
-        return None
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
-        return None
-    if chunk is not None and not np.array_equal(arrays.get("frames_sha256"), _frames_checksum(chunk)):
-        raise ValueError(
-            f"{path} was computed from other frames than the data now gives: the data has changed. Remove {path.parent}."
-        )
-    return arrays
-
-
-def _gather(work: pathlib.Path, count: int) -> dict[str, np.ndarray]:
-    """The scores of all chunks, in order."""
-    chunks = [_load_chunk(work / f"chunk-{i:06d}.npz") for i in range(-(-count // CHUNK))]
-    scores = {name: np.concatenate([c[name] for c in chunks]) for name in chunks[0] if name != "frames_sha256"}
-    scores["data_sha256"] = hashlib.sha256(b"".join(c["frames_sha256"].tobytes() for c in chunks)).hexdigest()
-    return scores

@@ -1,8 +1,8 @@
 """One evaluation by several processes, which share a folder: who scores which chunk, and who writes the report.
 
 Process i of n begins with every n-th chunk. When these are done it takes what nobody holds, those of a process that is gone among
-them. A chunk is the same whoever scores it, and the same process count is not asked of a second start. When no chunk is left, one
-process writes the report; the others wait until it is there.
+them. A chunk is the same whoever scores it. When no chunk is left, one process writes the report; the others wait
+for it.
 """
 
 import time
@@ -40,8 +40,8 @@ def shard_of(text: str | None) -> Shard | None:
     return Shard(int(index), int(count))
 
 
-class Chunks(NamedTuple):
-    """The pieces of an evaluation, as `score_all` needs them."""
+class Pieces(NamedTuple):
+    """The chunks of an evaluation, as `score_all` needs them."""
 
     read: Callable[[], Iterable[Any]]
     """All of them in order, each with its `number`."""
@@ -55,7 +55,7 @@ class Chunks(NamedTuple):
 
 
 def score_all(
-    chunks: Chunks, functions: list, claims: Claims, shard: Shard, *, over: Callable[[], bool], progress: Callable[[], None]
+    pieces: Pieces, functions: list, claims: Claims, shard: Shard, *, over: Callable[[], bool], progress: Callable[[], None]
 ) -> None:
     """Returns when all chunks are scored, by this process or others, or when `over` says so.
 
@@ -63,11 +63,11 @@ def score_all(
     """
 
     def wanted(own: bool) -> Iterator[Any]:
-        for chunk in chunks.read():
+        for chunk in pieces.read():
             if over():
                 return
             mine = chunk.number % shard.count == shard.index
-            if chunks.is_done(chunk):
+            if pieces.is_done(chunk):
                 if own:
                     progress()
             elif (mine or not own) and claims.take(piece(chunk.number)):
@@ -76,12 +76,12 @@ def score_all(
     def score(own: bool) -> None:
         for chunk, scores in devices.spread(functions, wanted(own)):
             if not over():
-                chunks.save(chunk, scores)
+                pieces.save(chunk, scores)
                 progress()
 
     score(own=True)
     while not over():
-        left = [number for number in range(chunks.count) if not chunks.seems_done(number)]
+        left = [number for number in range(pieces.count) if not pieces.seems_done(number)]
         if not left:
             return
         if any(claims.free(piece(number)) for number in left):
