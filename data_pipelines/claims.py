@@ -1,8 +1,9 @@
 """Pieces of work claimed by processes of several machines, on storage that they share.
 
 A claim is a file that is made exclusively, which NFS keeps as well. Its holder beats: a file of its own changes every few
-seconds. A holder whose beat stands still for `patience` seconds is taken to be gone (kill -9, a lost machine), and its pieces can be had
-by others, under a name with the next number. Time is measured by the watcher's own clock, so that clocks of hosts need not agree.
+seconds. A holder whose beat stands still for `patience` seconds is taken to be gone (kill -9, a lost machine), and its pieces can
+be had by others, under a name with the next number. Time is measured by the watcher's own clock, so that clocks of hosts need
+not agree.
 
 Claims save work, they do not guard it: a holder that was slow and not gone may finish what another has taken over. So what is
 done under a claim must come out the same whoever does it, and must be written whole.

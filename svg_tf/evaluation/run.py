@@ -179,6 +179,8 @@ def _score_all(model, batches, options: Options, work: pathlib.Path, networks, h
 
     def tell() -> None:
         done = min(total, CHUNK * chunk_files.how_many(work))
+        if done in before[-1:]:
+            return
         before.append(done)
         seconds = int((time.monotonic() - start) / max(1, done - before[0]) * (total - done))
         left = f", {seconds // 60}:{seconds % 60:02d} left" if done > before[0] else ""
