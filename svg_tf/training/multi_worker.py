@@ -52,7 +52,7 @@ def watched():
 
 
 def leave(status: int) -> NoReturn:
-    """Ends this worker's program at once, when it has nothing left to do: TensorFlow takes up to a minute to take a cluster apart.
+    """Ends this worker's program at once, when it has nothing left to do: TensorFlow needs up to a minute to part a cluster.
 
     The first worker, whom the others ask for the cluster's state, goes last.
     """
