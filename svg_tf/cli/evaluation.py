@@ -61,6 +61,9 @@ class Evaluate:
     """Draws of one sample of each sequence, for FVD's interval; default: as the convention says."""
     fvd_resize: protocols.Resize | None = None
     """How FVD enlarges frames; default: as usual for the network's weights."""
+    shard: str | None = None
+    """i/n: this is process i (from 0) of n that do this evaluation together, in one --out; cluster: as the variables of Slurm,
+    Kubernetes or TF_CONFIG say."""
     unfinished: bool = False
     """Evaluate a run before its end."""
 
@@ -70,7 +73,9 @@ class Evaluate:
         out = self.out or self.run_dir / "evaluation"
         files.distinct_outputs([out], _given(self.run_dir, self.data_dir, self.digits_dir, self.lpips, self.fvd))
         from svg_tf import evaluation, training
+        from svg_tf.evaluation import shards
 
+        shard = shards.shard_of(self.shard)
         model, experiment, step = training.load_finished_run(self.run_dir, self.unfinished)
         options = self._options(evaluation, experiment)
         elsewhere = sources.at(experiment, self.data, self.data_dir, self.digits_dir)
@@ -90,6 +95,7 @@ class Evaluate:
                 **chosen,
             },
             horizon=experiment.model.n_past + experiment.data.n_future,
+            shard=shard,
         )
         print(f"{out}: {result['n_sequences']} sequences, see report.md and curves.png")
 
