@@ -109,3 +109,12 @@ def _by_digit(positions: np.ndarray) -> np.ndarray:
     """[B, T, N, 2] -> [B * N, T, 2]"""
     checks.require(positions.ndim == 4, f"positions must be [B, T, N, 2], got shape {positions.shape}.")
     return positions.transpose(0, 2, 1, 3).reshape(-1, positions.shape[1], 2)
+
+
+def lacking(name: str, data_dir: str | None, tensors) -> str | None:
+    """In words, which of the tensors a prepared data set does not hold; None: it has all."""
+    from data_pipelines import catalogue
+
+    features = catalogue.open_builder(catalogue.find(name, data_dir or None).path).info.features
+    missing = [tensor for tensor in tensors if tensor not in features]
+    return f"{name} does not hold the true {', '.join(missing)}" if missing else None
