@@ -80,7 +80,7 @@ def accuracy(outputs: Callable, batches) -> dict[str, float]:
 
 
 def train(
-    out, *, digits="mnist", digits_dir=None, steps: int = 4000, batch_size: int = 16, seed: int = 0, kinds=KINDS, progress=print
+    out, *, digits="mnist", digits_dir=None, steps: int = 4000, batch_size: int = 16, seed: int = 0, progress=print
 ) -> dict:
     """Trains a network, measures it on test digits, and writes `out` (.npz) and its card beside it (.json). Returns the card.
 
@@ -93,7 +93,7 @@ def train(
     for path in (out, out.with_suffix(".json")):
         if path.exists():
             raise ValueError(f"{path} exists. Choose another --out, or remove it.")
-    options = {"digits": digits, "digits_dir": digits_dir}
+    kinds, options = KINDS, {"digits": digits, "digits_dir": digits_dir}
     classes = {split: digit_images.load_classes(digits, split, digits_dir) for split in ("train", "test")}
     keras.utils.set_random_seed(seed)
     network = digit_network.build()
