@@ -134,7 +134,7 @@ def text(entry: Mapping | None, digits: int = 2) -> str:
 def sentence(facts: Mapping) -> str:
     """What the report says of the ceiling."""
     if facts.get("why_not"):
-        return f"No ceiling: {facts['why_not']}."
+        return f"No ceiling: {facts['why_not'].rstrip('.')}."
     return (
         f"Simulator: {facts['samples']} futures of each sequence by the data's own rules, from what the context shows of "
         "the true state, scored as the model's. Share: of the way from the blank frame to the simulator's row of the same kind, "
