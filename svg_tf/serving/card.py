@@ -9,6 +9,7 @@ from svg_tf.evaluation import report
 def text(name: str, model, facts, served: dict) -> str:
     """Markdown. facts: `export.Facts`; served: n_past, n_future, n_samples, limits, signatures."""
     c = model.config
+    height, width, channels = c.frame_shape
     size, least = ", ".join(map(str, c.frame_shape)), model.least_frames
     parameters = sum(int(v.value.shape.num_elements()) for v in model.trainable_variables)
     packages = versions.installed()
@@ -20,7 +21,7 @@ def text(name: str, model, facts, served: dict) -> str:
         "",
         f"- Model: {c.summary}; {parameters:,} trainable parameters."
         + (" All samples of a sequence are equal." if model.deterministic else ""),
-        f"- Frames: {c.image_size} x {c.image_size} pixels, {c.channels} channel(s); trained with {c.n_past} context frames.",
+        f"- Frames: {height} x {width} pixels, {channels} channel(s); trained with {c.n_past} context frames.",
         f"- Exported {datetime.date.today().isoformat()} with svg_tf {own}, TensorFlow {packages['tensorflow']}. "
         "Weights float32; the optimizer is not included.",
         "",

@@ -75,7 +75,7 @@ def load_finished_run(run_dir, unfinished: bool = False) -> LoadedRun:
 
 
 def load_data(experiment: ExperimentConfig, split: str, seq_len: int | None = None, **overrides) -> tf.data.Dataset:
-    """The experiment's data set: {"frames": float32 [B, seq_len, S, S, C]}; seq_len defaults to the training window."""
+    """The experiment's data set: {"frames": float32 [B, seq_len, H, W, C]}; seq_len defaults to the training window."""
     data, model = experiment.data, experiment.model
     arguments = {
         "seq_len": seq_len or model.n_past + data.n_future,
@@ -95,11 +95,12 @@ def train(
 
     callbacks: called after the run's own ones, on every worker; values come from `logs`.
 
-    Raises `ValueError` for a directory with another configuration, `files.InUseError` where another process trains in it,
-    `FloatingPointError` at a loss that is not finite, `callbacks.Preempted` after SIGTERM or SIGINT, once a checkpoint is saved,
-    `multi_worker.WorkerLost` where another worker of the job is gone.
+    Raises `ValueError` for a directory with another configuration, and for frames that the data cannot have, `files.InUseError`
+    where another process trains in it, `FloatingPointError` at a loss that is not finite, `callbacks.Preempted` after SIGTERM or
+    SIGINT, once a checkpoint is saved, `multi_worker.WorkerLost` where another worker of the job is gone.
     """
     t = experiment.train
+    sources.of(experiment)  # refuses frames that the data cannot have
     run_dir = files.local(run_dir, "the run directory")
     require(not run_dir.exists() or run_dir.is_dir(), f"The run directory must be a folder; {run_dir} is a file.")
     if t.deterministic:

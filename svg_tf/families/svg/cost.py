@@ -1,5 +1,7 @@
 """What SVG costs: see `svg_tf.families.cost`."""
 
+import math
+
 from svg_tf.families import backbone_cost, cost
 from svg_tf.families.cost import Stage, products
 
@@ -40,7 +42,7 @@ class Cost(cost.Cost):
         widths = backbone_cost.Widths(width, 4 if in_float32 else width)
         encoded, predicted = batch * (steps if m.stochastic else steps - 1), batch * (steps - 1)
         distinct = batch * m.skip_frames(steps)
-        frame = m.config.image_size**2 * m.config.channels
+        frame = math.prod(m.config.frame_shape)
         encoder, decoder = backbone_cost.encoder_blocks(m.encoder), backbone_cost.decoder_blocks(m.decoder)
         found = [Stage({"frames": encoded * frame * width})]
         found += backbone_cost.stages("encoder", encoder, encoded, 0, widths, recompute)

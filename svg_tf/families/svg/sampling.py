@@ -29,7 +29,7 @@ def rollout(model, start: Start, n_future, next_z, norm):
     next_z(i, h, state) -> (z [N, z_dim], state) for the i-th predicted frame. Returns x_hat [n_future, N, H, W, C].
     """
     c = model.config
-    frame_shape = [None, c.image_size, c.image_size, c.channels]
+    frame_shape = [None, *c.frame_shape]
     previous_skips = c.skips == "previous"
 
     def predict(i, h, predictor_state, latent_state, skips):
