@@ -41,8 +41,8 @@ def text(name: str, model, facts, served: dict) -> str:
         lines.append(f"| reconstruct | frames uint8 [B, T >= {least}, {size}], seed | {answer} |")
     if "uncertainty" in served["signatures"]:
         lines.append(
-            f"| uncertainty | frames uint8 [B, T >= {least}, {size}] | sigma float32 [B, T-1, {c.z_dim}]: standard deviation of "
-            "the prior of each next frame's latent |"
+            f"| uncertainty | frames uint8 [B, T >= {least}, {size}] | sigma float32 [B, T-1, Z]: standard deviations of "
+            "the prior of each next frame's latents |"
         )
     limits = {key: value for key, value in served["limits"].items() if key != "max_bytes"}
     lines += ["", "Limits of one request: " + ", ".join(f"{key} {value}" for key, value in limits.items()) + "."]
