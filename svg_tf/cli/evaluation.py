@@ -8,7 +8,7 @@ import tyro
 
 from data_pipelines import files
 from svg_tf import protocols, sources
-from svg_tf.cli.arguments import check_counts, text
+from svg_tf.cli.arguments import check_counts, size_of, text
 
 RunDir = tyro.conf.Positional[pathlib.Path]
 Split = Literal["test", "validation", "train"]
@@ -63,6 +63,8 @@ class Evaluate:
     """How FVD enlarges frames; default: as usual for the network's weights."""
     unfinished: bool = False
     """Evaluate a run before its end."""
+    image_size: str | None = None
+    """Frames of another size than the run's, as 64 or 64x80, of models whose weights do not depend on it (latents "map")."""
 
     def run(self):
         check_counts(self, names=("n_past", "n_future", "n_samples", "sequences", "random_windows", "batch_size"))
@@ -71,7 +73,7 @@ class Evaluate:
         files.distinct_outputs([out], _given(self.run_dir, self.data_dir, self.digits_dir, self.lpips, self.fvd))
         from svg_tf import evaluation, training
 
-        model, experiment, step = training.load_finished_run(self.run_dir, self.unfinished)
+        model, experiment, step = training.load_finished_run(self.run_dir, self.unfinished, size_of(self.image_size))
         options = self._options(evaluation, experiment)
         elsewhere = sources.at(experiment, self.data, self.data_dir, self.digits_dir)
         chosen = sources.of(elsewhere).selection(self.sequences, self.moving, self.random_windows)

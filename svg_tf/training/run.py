@@ -7,6 +7,7 @@ A run directory holds
 """
 
 import contextlib
+import dataclasses
 import logging
 import pathlib
 import tempfile
@@ -17,7 +18,7 @@ import keras
 import tensorflow as tf
 
 import data_pipelines
-from data_pipelines import files
+from data_pipelines import files, frame_size
 from data_pipelines.checks import require
 from svg_tf import families, sources, summaries
 from svg_tf.config import ExperimentConfig
@@ -25,7 +26,7 @@ from svg_tf.families.base import VideoPredictor
 from svg_tf.training import callbacks as svg_callbacks
 from svg_tf.training import checkpoints, cluster, multi_worker, optimizers
 from svg_tf.training.run_config import open_run, read_config
-from svg_tf.training.state import TrainingState
+from svg_tf.training.state import TrainingState, named_variables
 
 log = logging.getLogger(__name__)
 
@@ -49,13 +50,19 @@ def build(experiment: ExperimentConfig) -> VideoPredictor:
     return model
 
 
-def load_run(run_dir, best: bool = False) -> LoadedRun:
+def load_run(run_dir, best: bool = False, image_size: frame_size.Size | None = None) -> LoadedRun:
     """The model of a run directory with its latest usable weights, or those of the lowest validation loss.
 
-    Raises `ValueError` where the run has no checkpoint yet.
+    image_size: of other frames than it was trained on, for models whose weights do not depend on it. Raises `ValueError` where
+    they do, where the model does not take the size, and where the run has no checkpoint yet.
     """
     experiment = read_config(run_dir)
+    if image_size is not None:
+        trained, model = experiment.model, dataclasses.replace(experiment.model, image_size=image_size)
+        experiment = dataclasses.replace(experiment, model=model)
     model = families.build(experiment.model)
+    if image_size is not None:
+        _check_same_weights(families.build(trained), model)
     directory, state = pathlib.Path(run_dir) / "checkpoints", TrainingState(model, with_optimizer=False)
     restored = checkpoints.restore(checkpoints.best(directory), state) if best else checkpoints.restore_latest(directory, state)
     if restored is None:
@@ -63,9 +70,18 @@ def load_run(run_dir, best: bool = False) -> LoadedRun:
     return LoadedRun(model, experiment, restored[0])
 
 
-def load_finished_run(run_dir, unfinished: bool = False) -> LoadedRun:
+def _check_same_weights(trained: VideoPredictor, model: VideoPredictor) -> None:
+    """Raises `ValueError` where a weight's shape, or its being there, depends on the size of frames."""
+    before, after = ({name: tuple(v.shape) for name, v in named_variables(one).items()} for one in (trained, model))
+    changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    if changed:
+        sizes = [frame_size.text(one.config.image_size) for one in (trained, model)]
+        raise ValueError(f"Weights of this model, trained at {sizes[0]}, do not fit frames of {sizes[1]}: {changed[0]} differs.")
+
+
+def load_finished_run(run_dir, unfinished: bool = False, image_size: frame_size.Size | None = None) -> LoadedRun:
     """As `load_run`; a run before its end is refused (`ValueError`) unless `unfinished`."""
-    loaded = load_run(run_dir)
+    loaded = load_run(run_dir, image_size=image_size)
     if loaded.step < loaded.experiment.train.steps and not unfinished:
         raise ValueError(
             f"{run_dir} is unfinished (step {loaded.step} of {loaded.experiment.train.steps}): train it to its end, or pass "
