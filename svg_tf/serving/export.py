@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import tensorflow as tf
 
-from data_pipelines import files
 from svg_tf import config, versions
 from svg_tf.config import ExperimentConfig
 from svg_tf.families.base import VideoPredictor
@@ -78,15 +77,10 @@ def export(
     temporary = pathlib.Path(tempfile.mkdtemp(dir=path, prefix=".export-"))
     try:
         _write(temporary, path.name, model, n_future, n_samples, limits, facts, with_warmup, max_shard_bytes)
-        temporary.chmod(0o755)
-        version = _publish(temporary, path)
+        return publish(temporary, path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    batch = limits.server_batch(model.config.n_past, n_samples, n_future)
-    files.write(path / "models.config", models_config(path.name).encode())
-    files.write(path / "batching.config", batching_config(min(batch, BATCH_AT_MOST)).encode())
-    return version
 
 
 def check_lengths(model_config, n_future, n_samples, limits: Limits) -> None:
@@ -133,8 +127,26 @@ def _write(folder, name, model, n_future, n_samples, limits, facts: Facts, with_
         warmup.write(extra / warmup.FILE, name, model, functions)
 
 
-def _publish(temporary: pathlib.Path, path: pathlib.Path) -> pathlib.Path:
-    """Renames a complete version to the next number; another export may take that number first."""
+def publish(temporary: pathlib.Path, path: pathlib.Path) -> pathlib.Path:
+    """Renames a complete version to the next number of the model's folder, and writes the server's files beside it.
+
+    Raises `ValueError`, before anything is renamed, where `temporary` holds no export of this package."""
+    source = temporary / EXTRA / CONFIG_FILE
+    try:
+        served = json.loads(source.read_text(encoding="utf-8"))["serving"]
+        limits = Limits(**served["limits"])
+        batch = limits.server_batch(served["n_past"], served["n_samples"], served["n_future"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{temporary} is no export of this package: {error}.") from error
+    temporary.chmod(0o755)
+    version = _numbered(temporary, path)
+    write_atomically(path / "models.config", models_config(path.name).encode())
+    write_atomically(path / "batching.config", batching_config(min(batch, BATCH_AT_MOST)).encode())
+    return version
+
+
+def _numbered(temporary: pathlib.Path, path: pathlib.Path) -> pathlib.Path:
+    """Another export may take the next number first."""
     while True:
         target = path / str(max(version_numbers(path), default=0) + 1)
         try:
