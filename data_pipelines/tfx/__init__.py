@@ -14,3 +14,8 @@
 `training`, `evaluator`, `infra_validator`, `pusher` and `run` use `svg_tf`, within functions; nothing else here knows it.
 Only the modules of components, `pipeline` and parts of `run` import TFX.
 """
+
+import os
+
+# TensorFlow Transform, which TFX imports, would make `tf.keras` Keras 2, with which TensorFlow Probability does not import.
+os.environ["TF_USE_LEGACY_KERAS"] = "0"

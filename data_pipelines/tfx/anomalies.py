@@ -88,5 +88,6 @@ def require_splits(splits: list[str], wanted: list[str]) -> None:
     """Raises `AnomaliesError` where a split that training or evaluation reads has no clip."""
     absent = [split for split in wanted if split not in splits]
     if absent:
-        raise AnomaliesError(f"Training and evaluation need the splits {', '.join(wanted)}; the source gives {', '.join(splits)}.")
+        there = ", ".join(splits)
+        raise AnomaliesError(f"Training and evaluation need the splits {', '.join(wanted)}; the source gives {there}.")
 

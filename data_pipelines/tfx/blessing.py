@@ -30,7 +30,8 @@ def rule(metric: str, higher_is_better: bool, difference: float | None, half_wid
     if difference is None or half_width is None or not math.isfinite(difference):
         return Verdict(False, f"{metric}: the difference from the last blessed model has no interval; more sequences are needed")
     gain = difference if higher_is_better else -difference
-    shown = f"{metric} {difference:+.4g} ± {half_width:.2g} against the last blessed model, {'higher' if higher_is_better else 'lower'} is better"
+    better = "higher" if higher_is_better else "lower"
+    shown = f"{metric} {difference:+.4g} ± {half_width:.2g} against the last blessed model, {better} is better"
     return Verdict(gain > half_width, shown)
 
 
@@ -87,7 +88,8 @@ def _evaluate(model_uri: str, examples_uri: str, out: pathlib.Path, told: Evalua
     batches = svg_training.load_data(experiment, told.split, options.n_past + options.n_future, **fixed)
     facts = {"step": loaded.step, "data": data.name, "split": told.split}
     horizon = experiment.model.n_past + experiment.data.n_future
-    return options, evaluation.evaluate(loaded.model, batches, options, out, description=facts, horizon=horizon, progress=progress)
+    told = {"description": facts, "horizon": horizon, "progress": progress}
+    return options, evaluation.evaluate(loaded.model, batches, options, out, **told)
 
 
 def read(folder: str | os.PathLike) -> Verdict:

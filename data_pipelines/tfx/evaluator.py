@@ -17,8 +17,8 @@ from data_pipelines.tfx.settings import Evaluation
 class BlessedBefore(resolver.ResolverStrategy):
     """The last blessed model that is older than the one to be judged.
 
-    TFX's LatestBlessedModelStrategy gives a model itself once it is blessed, so that a second run would judge it anew; by this one
-    a run without changes comes from the cache whole.
+    TFX's LatestBlessedModelStrategy gives a model itself once it is blessed, so that a second run would judge it anew; by this
+    one a run without changes comes from the cache whole.
     """
 
     def resolve_artifacts(self, store, input_dict):

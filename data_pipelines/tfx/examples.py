@@ -7,10 +7,14 @@
 Needs no TFX.
 """
 
+import contextlib
+import io
 import json
 import os
 import pathlib
 import shutil
+
+import tensorflow_datasets as tfds
 
 from data_pipelines import catalogue, clip_records, files
 from data_pipelines.example_gen import base
@@ -31,7 +35,9 @@ def write(uri: str | os.PathLike, build: Build, source: str, hashes: fingerprint
     builder = build.made(source, os.fspath(uri / DATA))
     if on_progress is not None:
         builder.on_progress = on_progress
-    folder = base.build(builder)
+    tfds.disable_progress_bar()  # ours knows the number of clips
+    with contextlib.redirect_stdout(io.StringIO()):  # TFDS's own messages speak of downloads
+        folder = base.build(builder)
     prepared = catalogue.open_builder(folder)
     built = {}
     for split in prepared.info.splits:

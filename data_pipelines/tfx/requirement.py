@@ -17,7 +17,7 @@ def missing() -> str:
     text = f"The pipeline needs TFX 1.21, and {', '.join(absent)} {'is' if len(absent) == 1 else 'are'} not installed"
     if name == "glibc" and tuple(int(part) for part in version.split(".")[:2]) < LEAST_GLIBC:
         wanted = ".".join(map(str, LEAST_GLIBC))
-        return f"{text}: its wheels need glibc {wanted} (Debian 13, Ubuntu 24.04), this system has {version}; see tools/tfx_check.sh."
+        return f"{text}: its wheels need glibc {wanted} (Debian 13, Ubuntu 24.04), here is {version}; see tools/tfx_check.sh."
     return f"{text}: pip install 'svg_tf[tfx]'."
 
 

@@ -1,7 +1,7 @@
 """The pipeline's command: python -m data_pipelines.tfx.run BUILDER PRESET --name NAME --source FOLDER --work-dir FOLDER ...
 
-BUILDER is a command of `svg-data build`, with its options as `--build.size 32`; PRESET one of `svg-tf presets`, with every field as
-a flag, as in `svg-tf train`.
+BUILDER is a command of `svg-data build`, with its options as `--build.size 32`; PRESET one of `svg-tf presets`, with every field
+as a flag, as in `svg-tf train`.
 """
 
 import dataclasses
@@ -107,7 +107,7 @@ def compile_to(settings: Settings, path: pathlib.Path, image: str) -> None:
     try:
         from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner as kubeflow
     except ImportError as error:
-        raise ValueError(f"Compiling for Kubeflow needs kfp-pipeline-spec: pip install 'kfp-pipeline-spec<2' ({error}).") from error
+        raise ValueError(f"Compiling for Kubeflow needs kfp ({error}): pip install 'kfp>=2.6,<2.17'.") from error
     from data_pipelines.tfx import pipeline
 
     path = path.resolve()

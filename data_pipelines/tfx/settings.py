@@ -29,7 +29,8 @@ class Source(NamedTuple):
         base, below = pathlib.Path(*parts[:first]).resolve(), parts[first:]
         for part in below:
             rest = _SPEC.sub("", part)
-            checks.require("{" not in rest and "}" not in rest, f"--source takes {{SPAN}}, {{VERSION}}, {{YYYY}}, {{MM}}, {{DD}}, got {path!r}.")
+            known = f"--source takes {{SPAN}}, {{VERSION}}, {{YYYY}}, {{MM}} and {{DD}}, got {path!r}."
+            checks.require("{" not in rest and "}" not in rest, known)
         checks.require(base.is_dir(), f"--source must be a folder, got {path!r}, and {base} is none.")
         return cls(os.fspath(base), "/".join((*below, "*")))
 

@@ -1,7 +1,7 @@
 """What TFX's Trainer calls: `run_fn`, which is `svg_tf.training.train` on the Examples artifact.
 
-Training runs in a folder that is named by data and experiment, so that a Trainer that was killed goes on where it stopped. At its end
-the Model artifact holds the SavedModel (`Format-Serving`) and the run (`run`: configuration and checkpoints), and the ModelRun
+Training runs in a folder that is named by data and experiment, so that a Trainer that was killed goes on where it stopped. At its
+end the Model artifact holds the SavedModel (`Format-Serving`) and the run (`run`: configuration, checkpoints), and the ModelRun
 artifact TensorBoard's logs. Needs no TFX itself.
 """
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import tensorflow as tf
 
+from data_pipelines import files
 from svg_tf import config, versions
 from svg_tf.config import ExperimentConfig
 from svg_tf.families.base import VideoPredictor
@@ -140,8 +141,8 @@ def publish(temporary: pathlib.Path, path: pathlib.Path) -> pathlib.Path:
         raise ValueError(f"{temporary} is no export of this package: {error}.") from error
     temporary.chmod(0o755)
     version = _numbered(temporary, path)
-    write_atomically(path / "models.config", models_config(path.name).encode())
-    write_atomically(path / "batching.config", batching_config(min(batch, BATCH_AT_MOST)).encode())
+    files.write(path / "models.config", models_config(path.name))
+    files.write(path / "batching.config", batching_config(min(batch, BATCH_AT_MOST)))
     return version
 
 
