@@ -6,7 +6,6 @@ from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
 ROOT = pathlib.Path(__file__).resolve().parent
-URL = "https://github.com/svg-tf/svg_tf"
 SHIPPED = ("smmnist_mini",)  # small trained runs that `svg_tf.from_preset` finds in an installed package
 
 EXTRAS = {
@@ -65,8 +64,7 @@ setup(
     long_description=long_description(),
     long_description_content_type="text/markdown",
     author="The svg_tf authors",
-    url=URL,
-    project_urls={"Source": URL, "Changes": f"{URL}/blob/main/CHANGELOG.md"},
+    url="https://arxiv.org/abs/1802.07687",
     license="Apache-2.0",
     classifiers=[
         "Development Status :: 4 - Beta",

@@ -42,11 +42,22 @@ _PLACES = {
 __all__ = ["__version__", *_PLACES, *families.__all__]
 
 
+def require_backend() -> None:
+    """Raises `ValueError` where the environment asks Keras for another backend than TensorFlow."""
+    backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if backend != "tensorflow":
+        raise ValueError(
+            f"svg_tf needs Keras's TensorFlow backend, and KERAS_BACKEND is {backend!r}: unset it, or set 'tensorflow'."
+        )
+
+
 def __getattr__(name):
     """Modules and classes are imported at first use: reading a configuration does not load TensorFlow."""
     place = _PLACES.get(name) or families.doors().get(name)
     if place is None:
         raise AttributeError(f"module 'svg_tf' has no attribute {name!r}")
+    if name not in ("config", "presets"):
+        require_backend()
     module, _, attribute = place.partition(":")
     found = importlib.import_module(module)
     return getattr(found, attribute) if attribute else found

@@ -28,7 +28,7 @@ def standard_normal_like(q: tfd.Distribution) -> tfd.Distribution:
 
 
 def sample(q: tfd.Distribution, noise) -> tf.Tensor:
-    """mean + sigma * noise: the reparameterised sample (Kingma & Welling 2014) for noise ~ N(0, I)."""
+    """mean + sigma * noise: the reparameterized sample (Kingma & Welling 2014) for noise ~ N(0, I)."""
     return q.mean() + q.stddev() * noise
 
 

@@ -1,4 +1,4 @@
-"""Stride-2 convolutions and batch normalisation: the numerical kernels under `svg_tf.layers`.
+"""Stride-2 convolutions and batch normalization: the numerical kernels under `svg_tf.layers`.
 
 The 4x4, stride 2, padding 1 convolution and its transpose carry nearly all of a DCGAN's arithmetic. On CPUs
 TensorFlow's own transposed convolution (also the input gradient of a strided one) runs at 0.15-0.45 of the rate of
@@ -100,9 +100,9 @@ def replicas() -> int:
 
 
 def batch_norm(x, gamma, beta, epsilon, groups=1):
-    """Normalises by the statistics of this batch.
+    """Normalizes by the statistics of this batch.
 
-    x: float [groups * n, H, W, C], each of the consecutive `groups` normalised on its own (1: all together);
+    x: float [groups * n, H, W, C], each of the consecutive `groups` normalized on its own (1: all together);
     gamma, beta: float32 [C]. Statistics are float32 and, under a distribution strategy, those of the global batch.
     Returns (y as x, mean float32 [groups, C], unbiased variance float32 [groups, C]).
     """
@@ -115,11 +115,11 @@ def batch_norm(x, gamma, beta, epsilon, groups=1):
     if replicas() > 1:
         context = tf.distribute.get_replica_context()
         mean = context.all_reduce(tf.distribute.ReduceOp.MEAN, mean)
-    centred = grouped - mean[:, None, None, None]
-    variance = tf.reduce_mean(tf.square(centred), [1, 2, 3])
+    centered = grouped - mean[:, None, None, None]
+    variance = tf.reduce_mean(tf.square(centered), [1, 2, 3])
     if replicas() > 1:
         variance = context.all_reduce(tf.distribute.ReduceOp.MEAN, variance)
-    y = centred * (gamma * tf.math.rsqrt(variance + epsilon))[:, None, None, None] + beta
+    y = centered * (gamma * tf.math.rsqrt(variance + epsilon))[:, None, None, None] + beta
     count = tf.cast(tf.reduce_prod(tf.shape(grouped)[1:4]) * replicas(), tf.float32)
     return tf.cast(tf.reshape(y, shape), x.dtype), mean, variance * count / tf.maximum(count - 1.0, 1.0)
 
@@ -197,7 +197,7 @@ def _lstm(projected, recurrent_kernel, h, c):
 def leaky_relu(x, slope: float):
     """max(x, slope * x) for 0 < slope < 1, with a gradient from the result, which the next layer keeps anyway.
 
-    TensorFlow's own keeps x, which nothing else needs: a third of the maps that a normalised convolution would leave behind.
+    TensorFlow's own keeps x, which nothing else needs: a third of the maps that a normalized convolution would leave behind.
     """
 
     @tf.custom_gradient
@@ -209,7 +209,7 @@ def leaky_relu(x, slope: float):
     return operation(x)
 
 
-def with_head(x, count: int, copy: bool = False):
+def split_off_head(x, count: int, copy: bool = False):
     """(x, x[:count]), with a cheaper gradient than that of slicing, which writes a map of zeros as large as x.
 
     copy: the head has memory of its own. A slice shares that of x, so that it would keep all of x where x is else let go.

@@ -37,6 +37,11 @@ def normal(seed, shape) -> tf.Tensor:
     return tf.random.stateless_normal(shape, seed, alg="philox")
 
 
+def uniform(seed, shape) -> tf.Tensor:
+    """float32 uniform in [0, 1) of `shape` from one seed [2]."""
+    return tf.random.stateless_uniform(shape, seed, alg="philox")
+
+
 def normal_of_rows(seed, steps, rows, total, size) -> tf.Tensor:
     """float32 N(0, I) [steps, B, size]: the columns `rows` [B] of one draw for a global batch of `total` sequences.
 

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import platform
 
 import numpy as np
 import pytest
@@ -41,3 +42,28 @@ def test_the_saved_model_gives_the_runs_samples(run, clip):
         got = client.predict(served, clip, 4, 2, seed=(3, 1))
     assert np.abs(got.astype(np.float32) - 255 * expected).max() < 1.51
     assert expected.max() > 0.5  # a digit is there
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="oneDNN's kernels are those of x86")
+def test_no_bit_tells_how_many_samples_and_sequences_were_computed_together(clip):
+    """At frame 40 a model that is fed its own frames has amplified one rounding ten thousand times."""
+    clips = np.stack([clip, np.roll(clip, 5, axis=1), np.roll(clip, 9, axis=2), clip[:, ::-1]])
+    seeds = np.stack([np.full(4, 3), np.arange(4)], axis=1).astype(np.int32)
+    with client.connect(str(MODEL)) as served:
+
+        def futures(batch, n_samples, signature="generate_float"):
+            frames = clips[:batch] if signature == "generate" else clips[:batch] / np.float32(255)
+            counts = {"n_future": np.int32(40), "n_samples": np.int32(n_samples)}
+            return served.call(signature, {"frames": frames, "seed": seeds[:batch], **counts})["frames"]
+
+        alone = futures(1, 1)
+        for batch, n_samples in ((1, 10), (1, 20), (4, 1), (4, 6)):
+            np.testing.assert_array_equal(futures(batch, n_samples)[:1, :1], alone)
+        np.testing.assert_array_equal(futures(1, 1, "generate"), np.round(alone * 255).astype(np.uint8))
+    assert np.ptp(alone[0, 0, -1]) > 0.5  # a digit is there still
+
+
+def test_its_weights_are_one_file():
+    assert [path.name for path in sorted((MODEL / "1" / "variables").iterdir())] == [
+        "variables.data-00000-of-00001", "variables.index"
+    ]  # fmt: skip

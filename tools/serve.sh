@@ -48,9 +48,13 @@ done
 for port in "$grpc" "$rest"; do
     [[ "$port" =~ ^[0-9]{1,5}$ ]] && [ "$port" -ge 1 ] && [ "$port" -le 65535 ] || fail "a port is in 1 to 65535, got '$port'"
 done
+[ "$((10#$grpc))" -ne "$((10#$rest))" ] || fail "the two ports must differ, got $grpc twice"
+[[ "$address" =~ ^([0-9A-Za-z][0-9A-Za-z.-]*|\[[0-9A-Fa-f:.]+\])$ ]] || fail "--address must be an address of this machine, got '$address'"
+[[ "$image" =~ ^[A-Za-z0-9][A-Za-z0-9_.:/@-]*$ ]] || fail "--image must be the name of an image, got '$image'"
+[[ "$models" != *:* ]] || fail "--models must not hold a colon, which Docker takes for a separator, got '$models'"
 folder="$models/$name"
 [ -f "$folder/models.config" ] || fail "$folder is not an exported model: it has no models.config (svg-tf export)"
-command -v docker >/dev/null || fail "Docker is not installed; see README, section Serve, for other ways"
+command -v docker >/dev/null || fail "Docker is not installed; see saved_models/README.md for other ways"
 
 # Both configurations lie beside the versions and name the folder by its place in the container.
 options=(--model_config_file="/models/$name/models.config")

@@ -5,14 +5,14 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 find_python() {
     local candidate
-    for candidate in "${PYTHON:-}" python3.11 python3.12 python3.10 python3; do
+    for candidate in "${PYTHON:-}" python3.11 python3.12 python3.13 python3.10 python3; do
         if [ -n "$candidate" ] && command -v "$candidate" >/dev/null 2>&1 &&
-            "$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; then
+            "$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
             echo "$candidate"
             return
         fi
     done
-    echo "Python 3.10, 3.11 or 3.12 is needed (set PYTHON to its path)." >&2
+    echo "Python 3.10, 3.11, 3.12 or 3.13 is needed (set PYTHON to its path)." >&2
     return 1
 }
 

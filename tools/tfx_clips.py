@@ -14,8 +14,6 @@ import numpy as np
 from data_pipelines import moving_mnist
 from data_pipelines.window_request import WindowRequest
 
-SPLITS = {"train": "train", "test": "test"}
-
 
 def write(path: pathlib.Path, frames: np.ndarray) -> None:
     """frames uint8 [T, H, W]."""
@@ -42,12 +40,13 @@ def main() -> None:
     counts = {"test": told.clips * told.test_percent // 100}
     counts["train"] = told.clips - counts["test"]
     for split, count in counts.items():
-        request = WindowRequest(split=SPLITS[split], seq_len=told.frames, batch_size=count, seed=told.seed, shuffle=False, repeat=False)
+        order = {"seed": told.seed, "shuffle": False, "repeat": False}
+        request = WindowRequest(split=split, seq_len=told.frames, batch_size=count, **order)
         options = moving_mnist.options(digits="uci", canvas=told.size, num_digits=1, num_sequences=count)
         frames = next(iter(moving_mnist.load(request, options).take(1)))["frames"].numpy()
         for number, clip in enumerate(frames):
             write(told.folder / split / f"digit{number:03d}.avi", np.round(clip[..., 0] * 255).astype(np.uint8))
-    print(f"{told.folder}: {counts['train']} training clips, {counts['test']} test clips, {told.frames} frames of {told.size} pixels")
+    print(f"{told.folder}: {counts['train']} + {counts['test']} clips of {told.frames} frames, {told.size} pixels")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@
     lineage          which clips made a model, from ML Metadata
     run              the command
 
-`training`, `evaluator`, `infra_validator`, `pusher` and `run` use `svg_tf`, within functions; nothing else here knows it.
+`training`, `blessing`, `infra_validator`, `pusher` and `run` use `svg_tf`, within functions; nothing else here knows it.
 Only the modules of components, `pipeline` and parts of `run` import TFX.
 """
 

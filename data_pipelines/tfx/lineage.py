@@ -47,6 +47,9 @@ WHERE Event.type = 4 AND Event.execution_id IN (
 """
 
 
+_CACHED = 5  # ml_metadata's Execution.State
+
+
 class Clip(NamedTuple):
     """A clip of the source, and the checksum of what it held."""
 
@@ -76,6 +79,13 @@ def clips(metadata: str | os.PathLike, model: str | os.PathLike) -> list[Clip]:
     if not found:
         raise ValueError(f"{metadata} knows no pushed model {os.path.abspath(model)}.")
     return [Clip(*row) for row in found]
+
+
+def last_was_cached(metadata: str | os.PathLike) -> bool:
+    """Whether the newest execution took its outputs from the cache."""
+    with _opened(metadata) as connection:
+        row = connection.execute("SELECT last_known_state FROM Execution ORDER BY id DESC LIMIT 1").fetchone()
+    return bool(row) and row[0] == _CACHED
 
 
 def last_run(metadata: str | os.PathLike) -> dict[str, tuple[str, dict]]:

@@ -5,18 +5,22 @@
     DataGate -> Trainer -> (BlessedBefore) ClipEvaluator, CppInfraValidator -> NumberedPusher
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import os
 import pathlib
+import types
 
 from tfx import v1 as tfx
 from tfx.dsl.input_resolution.strategies import latest_blessed_model_strategy
+from tfx.orchestration.local import local_dag_runner
+from tfx.orchestration.portable import launcher
 from tfx.types import standard_artifacts
 
 from data_pipelines import files
-from data_pipelines.tfx import clip_validator, evaluator, infra_validator, pusher, training
+from data_pipelines.tfx import clip_validator, evaluator, infra_validator, lineage, progress, pusher, training
 from data_pipelines.tfx.example_gen import ClipExampleGen
 from data_pipelines.tfx.settings import Settings
 
@@ -81,6 +85,26 @@ def create(settings: Settings, *, kubeflow: bool = False, verbose: bool = False)
         metadata_connection_config=connection,
         beam_pipeline_args=BEAM,
     )
+
+
+@contextlib.contextmanager
+def told_to(shown: progress.Lines, metadata: str):
+    """TFX's local runner tells `shown` of each component while the block runs."""
+
+    class Telling(launcher.Launcher):
+        def launch(self):
+            name = self._pipeline_node.node_info.id
+            shown.started(name)
+            found = super().launch()
+            shown.ended(name, self._system_node_handler is None and lineage.last_was_cached(metadata))
+            return found
+
+    before = local_dag_runner.launcher
+    local_dag_runner.launcher = types.SimpleNamespace(Launcher=Telling)
+    try:
+        yield
+    finally:
+        local_dag_runner.launcher = before
 
 
 def _trainer(settings: Settings, examples, verbose: bool):

@@ -2,17 +2,13 @@
 
 import contextlib
 import logging
-import re
 import sys
 import time
-
-_RUNNING = re.compile(r"Component (\S+) is (running|finished)\.")
-_CACHED = re.compile(r"A cached execution \d+ is used")
 
 
 @contextlib.contextmanager
 def bars():
-    """Gives a function of (split, done, total) that draws bars on stderr, where that is a terminal."""
+    """Gives a function of (split, done, total) that draws bars on stderr, where that is a terminal; else None."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -22,49 +18,34 @@ def bars():
         yield shown
 
 
-class Lines(logging.Handler):
-    """Turns what TFX's local runner logs of its components into lines: number, name, time, and whether the cache was used."""
+class Lines:
+    """A line when a component starts, and one when it has ended: number, name, time, whether the cache was used."""
 
     def __init__(self, total: int, show=None):
-        super().__init__(logging.INFO)
         self._total, self._show = total, show or (lambda line: print(line, file=sys.stderr, flush=True))
-        self._start, self._cached, self.seconds, self.cached = 0.0, False, {}, {}
-        self.current: str | None = None
+        self._start = 0.0
+        self.seconds: dict[str, float] = {}
+        self.cached: dict[str, bool] = {}
 
-    def emit(self, record: logging.LogRecord) -> None:
-        text = record.getMessage()
-        if _CACHED.match(text):
-            self._cached = True
-            return
-        match = _RUNNING.fullmatch(text)
-        if match is None:
-            return
-        name, what = match.groups()
-        if what == "running":
-            self.current, self._start, self._cached = name, time.monotonic(), False
-            self._show(f"[{len(self.seconds) + 1}/{self._total}] {name} ...")
-            return
-        self.seconds[name], self.cached[name] = time.monotonic() - self._start, self._cached
-        self.current = None
-        self._show(f"[{len(self.seconds)}/{self._total}] {name}: {'from the cache' if self._cached else 'done'}, "
-                   f"{self.seconds[name]:.1f} s")  # fmt: skip
+    def started(self, name: str) -> None:
+        self._start = time.monotonic()
+        self._show(f"[{len(self.seconds) + 1}/{self._total}] {name} ...")
+
+    def ended(self, name: str, cached: bool) -> None:
+        self.seconds[name], self.cached[name] = time.monotonic() - self._start, cached
+        how = "from the cache" if cached else "done"
+        self._show(f"[{len(self.seconds)}/{self._total}] {name}: {how}, {self.seconds[name]:.1f} s")
 
 
 @contextlib.contextmanager
-def lines(total: int, show=None):
-    """Gives a `Lines` that listens while the block runs; all else that TFX, Beam and TensorFlow log is kept to errors."""
-    logger, listener = logging.getLogger("absl"), Lines(total, show)
-    level, propagate = logger.level, logger.propagate
-    shown = [(handler, handler.level) for handler in (*logger.handlers, *logging.getLogger().handlers)]
-    logger.setLevel(logging.INFO)
-    for handler, _ in shown:
-        handler.setLevel(logging.ERROR)
-    logger.addHandler(listener)
+def quiet():
+    """TFX, Beam and what they call log errors alone while the block runs."""
+    loggers = [logging.getLogger(name) for name in (None, "absl", "apache_beam")]
+    shown = [(thing, thing.level) for logger in loggers for thing in (logger, *logger.handlers)]
+    for thing, _ in shown:
+        thing.setLevel(logging.ERROR)
     try:
-        yield listener
+        yield
     finally:
-        logger.removeHandler(listener)
-        logger.setLevel(level)
-        logger.propagate = propagate
-        for handler, before in shown:
-            handler.setLevel(before)
+        for thing, level in shown:
+            thing.setLevel(level)

@@ -95,7 +95,8 @@ def run(settings: Settings, *, show=None, verbose: bool | None = None) -> progre
     from data_pipelines.tfx import pipeline
 
     made = pipeline.create(settings, verbose=sys.stderr.isatty() if verbose is None else verbose)
-    with files.locked(settings.work_dir, "runs the pipeline in"), progress.lines(len(made.components), show) as shown:
+    shown = progress.Lines(len(made.components), show)
+    with files.locked(settings.work_dir, "runs the pipeline in"), progress.quiet(), pipeline.told_to(shown, settings.metadata):
         tfx.orchestration.LocalDagRunner().run(made)
     return shown
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import tyro
 
 from data_pipelines import command_line
-from svg_tf import presets, sources
+from svg_tf import presets, require_backend, sources
 from svg_tf.cli import importing
 from svg_tf.cli.arguments import localized
 from svg_tf.cli.evaluation import Compare, Evaluate, Figures
@@ -63,6 +63,7 @@ def _run(arguments: list[str]) -> int | None:
     if arguments == ["--version"]:
         print(f"svg-tf {__version__}")
         return 0
+    require_backend()
     if arguments[:1] == ["train"]:
         return train(arguments[1:])
     commands = {**COMMANDS, "train": _train_help}
@@ -74,7 +75,3 @@ def _run(arguments: list[str]) -> int | None:
 
 def _train_help(preset: tyro.conf.Positional[str]):
     """Train an experiment (svg-tf train PRESET --help lists its flags)."""
-
-
-if __name__ == "__main__":
-    sys.exit(main())

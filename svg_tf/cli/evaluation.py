@@ -129,7 +129,7 @@ class Compare:
             label, path = (label, path) if separator else (pathlib.Path(entry).name, entry)
             if label in evaluations:
                 raise ValueError(f"Two runs are called {label!r}; name them: LABEL=RUN.")
-            evaluations[label] = path.split(",")
+            evaluations[label] = [str(files.local(folder, "a run")) for folder in path.split(",")]
         comparison.compare(evaluations, self.out)
         print((self.out / "comparison.md").read_text(encoding="utf-8"))
 

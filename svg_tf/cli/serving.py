@@ -6,10 +6,12 @@ from typing import Literal
 
 import tyro
 
-from svg_tf.serving import DEFAULT
+from data_pipelines import clips as reader
+from data_pipelines import files
+from data_pipelines.checks import require
+from svg_tf.cli.arguments import check_counts
+from svg_tf.serving.client import SHIPPED
 from svg_tf.serving.limits import Limits, check_name
-
-SHIPPED = "smmnist_mini"
 
 
 @dataclass(frozen=True)
@@ -19,8 +21,8 @@ class Export:
     run_dir: tyro.conf.Positional[pathlib.Path]
     out: pathlib.Path
     """Folder of the model, saved_models/NAME; NAME is what it is served under."""
-    n_future: int = 0
-    """Frames of an answer; 0 = as configured (eval.n_future)."""
+    n_future: int | None = None
+    """Frames of an answer; default: as configured (eval.n_future)."""
     n_samples: int = 10
     """Samples of an answer; a model without latents has 1."""
     evaluation: pathlib.Path | None = None
@@ -31,18 +33,19 @@ class Export:
     """Write warm-up requests (needs the extra "serving")."""
     unfinished: bool = False
     """Export a run before its end."""
+    least_rows: int = 16
+    """Samples computed where fewer are asked for, so that rounding does not tell how many; 1: as many as are asked for."""
     limits: Limits = field(default_factory=Limits)
 
     def run(self):
-        if self.n_future < 0:
-            raise ValueError(f"--n-future must not be negative, got {self.n_future}.")
-        if self.n_samples < 1:
-            raise ValueError(f"--n-samples must be at least 1, got {self.n_samples}.")
+        check_counts(self, names=("n_future", "n_samples"))
+        check_counts(self, 1, 256, names=("least_rows",))
         if not (self.run_dir / "config.json").is_file():
             raise ValueError(f"{self.run_dir} is not a run directory: it has no config.json.")
         if self.out.exists() and not self.out.is_dir():
             raise ValueError(f"--out must be a folder, {self.out} is none.")
         check_name(self.out.resolve().name)
+        files.distinct_outputs([self.out], [self.run_dir, *([self.evaluation] if self.evaluation else [])])
         from svg_tf import evaluation, training
         from svg_tf.evaluation import report
         from svg_tf.serving import export
@@ -51,16 +54,18 @@ class Export:
         model, experiment, step = training.load_finished_run(self.run_dir, self.unfinished)
         if measured and measured["weights_sha256"] != evaluation.weights_checksum(model):
             raise ValueError(f"{self.evaluation} is the evaluation of other weights than those of {self.run_dir} at step {step}.")
+        n_future = self.n_future or experiment.eval.n_future
         version = export.export(
             model,
             self.out,
-            n_future=self.n_future or experiment.eval.n_future,
+            n_future=n_future,
             n_samples=1 if model.deterministic else self.n_samples,
             limits=self.limits,
             facts=export.Facts(experiment=experiment, step=step, evaluation=measured, notes=self.notes),
             with_warmup=self.warmup,
+            least_rows=self.least_rows,
         )
-        print(f"{version}: {experiment.model.n_past} -> {self.n_future or experiment.eval.n_future} frames, model at step {step}")
+        print(f"{version}: {experiment.model.n_past} -> {n_future} frames, model at step {step}")
 
 
 @dataclass(frozen=True)
@@ -71,20 +76,20 @@ class Predict:
     """Videos, GIFs, .npz files or folders of pictures; all frames are context unless --n-past is given."""
     out: pathlib.Path
     """A .gif, .mp4 or .npz file; for several clips a folder."""
-    model: pathlib.Path = pathlib.Path("saved_models") / SHIPPED
-    """Folder of an exported model, where there is no --url."""
+    model: pathlib.Path | None = None
+    """Folder of an exported model; default, where there is no --url: the one that comes with this repository."""
     url: str = ""
     """Server: grpc://host:port or http://host:port."""
     name: str = SHIPPED
     """The model's name on the server."""
     version: int | None = None
     """Version of the model; default: the latest."""
-    n_past: int = 0
-    """Use the first so many frames of each clip; 0 = all."""
-    n_future: int = 0
-    """Frames to predict; 0 = as exported."""
-    n_samples: int = 0
-    """Futures of each clip; 0 = as exported."""
+    n_past: int | None = None
+    """Use the first so many frames of each clip; default: all."""
+    n_future: int | None = None
+    """Frames to predict; default: as exported."""
+    n_samples: int | None = None
+    """Futures of each clip; default: as exported."""
     seed: int = 0
     """Clip i is continued with the seed (seed, i)."""
     fit: Literal["crop", "squash"] = "crop"
@@ -101,27 +106,30 @@ class Predict:
 
     def run(self):
         targets = self._targets()
+        files.distinct_outputs(targets, self.input)
         from svg_tf.serving import client, clips
 
-        with client.connect(self.url or self.model, self.name, version=self.version, timeout=self.timeout,
-                            retries=self.retries) as model:  # fmt: skip
-            if DEFAULT not in model.inputs:
-                raise ValueError(f"{self.url or self.model} is no video predictor: its signatures are {sorted(model.inputs)}.")
-            size = model.inputs[DEFAULT]["frames"].shape[2:]
-            contexts = [clips.read(path, size, self.n_past, self.fit) for path in self.input]  # all, before the first answer
+        if any(target.suffix.lower() == ".mp4" for target in targets):
+            reader.require_av()
+        where = self.url or self.model or client.default_model()
+        with client.connect(where, self.name, version=self.version, timeout=self.timeout, retries=self.retries) as model:
+            size = client.answers_of(model).frame_shape
+            contexts = [clips.read(path, size, self.n_past or 0, self.fit) for path in self.input]  # all, before the first answer
             for i, (context, target) in enumerate(zip(self._shown_progress(contexts), targets, strict=True)):
-                futures = client.predict(model, context, self.n_future or None, self.n_samples or None, (self.seed, i))
+                futures = client.predict(model, context, self.n_future, self.n_samples, (self.seed, i))
                 clips.write(target, context, futures, self.shown, self.fps)
         for target in targets:
             print(target)
 
     def _targets(self) -> list[pathlib.Path]:
         """Checks the arguments; the file to write for each clip."""
-        for name, low, high in (("n_past", 0, 256), ("n_future", 0, 2**31 - 1), ("n_samples", 0, 2**31 - 1),
-                                ("seed", 0, 2**31 - 1), ("shown", 1, 100), ("fps", 1, 50)):  # fmt: skip
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ValueError(f"--{name.replace('_', '-')} must be in [{low}, {high}], got {value}.")
+        check_counts(self, 1, 256, names=("n_past",))
+        check_counts(self, 1, 2**31 - 1, names=("n_future", "n_samples"))
+        check_counts(self, 0, 2**31 - 1, names=("seed",))
+        check_counts(self, 1, 100, names=("shown",))
+        check_counts(self, 1, 50, names=("fps",))
+        require(not self.url or "://" in self.url, f"--url must be grpc://host:port or http://host:port, got {self.url!r}.")
+        require(not (self.url and self.model), "--model is a folder and --url a server: give one of them.")
         for path in self.input:
             if not path.exists():
                 raise ValueError(f"--input {path} does not exist.")

@@ -75,6 +75,9 @@ class ModelConfig(Config, abc.ABC):
         """Context frames without which there is no generation."""
         return 1
 
+    def check_run(self, n_frames: int, steps: int) -> None:  # noqa: B027
+        """Raises `ValueError` where a run of `steps` training steps on windows of `n_frames` frames cannot train this model."""
+
     @property
     @abc.abstractmethod
     def summary(self) -> str:

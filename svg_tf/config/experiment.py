@@ -189,3 +189,7 @@ class ExperimentConfig(Config):
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.model.check_run(self.model.n_past + self.data.n_future, self.train.steps)

@@ -28,7 +28,8 @@ def require_matplotlib() -> None:
 def summarize(header: dict, scores: dict, higher_is_better: dict[str, bool]) -> tuple[dict[str, np.ndarray], dict]:
     """Best of S, means and intervals.
 
-    scores: model_* [N, S, T], copy_last_* and blank_* [N, T], moving [N], bound_* [N, frames], nats [N], ... as evaluation keeps them.
+    scores: model_* [N, S, T], copy_last_* and blank_* [N, T], moving [N], bound_* [N, frames], nats [N], ... as evaluation
+      keeps them.
     Returns (arrays for scores.npz: per sequence and step, row_metric [N, T]; the report).
     """
     options, moving = header["options"], scores["moving"].astype(bool)
@@ -179,7 +180,9 @@ def _bound_lines(bound: dict) -> list[str]:
     """The terms and the bound as sentences; none for a model that bounds no likelihood."""
     if not bound:
         return [""]
-    terms = ", ".join(f"{name} {with_interval(entry, 6 if entry['mean'] < 0.1 else 3)}" for name, entry in bound["terms"].items())
+    terms = ", ".join(
+        f"{name} {with_interval(entry, 6 if abs(entry['mean']) < 0.1 else 3)}" for name, entry in bound["terms"].items()
+    )
     lines = ["", f"Per frame, with posterior latents: {terms}."]
     if "nats" in bound:
         lines.append(
@@ -221,7 +224,8 @@ def upgraded(report: dict) -> dict:
     terms = {now: old[before] for before, now in names.items() if before in old}
     if terms:
         new["bound"] = {"terms": terms} | ({"nats_per_frame": old["nats"]} if "nats" in old else {})
-    new["options"] = {name: None if value in ("", 0) and name in _NOW_NONE else value for name, value in report["options"].items()}
+    options = report["options"].items()
+    new["options"] = {name: None if value in ("", 0) and name in _NOW_NONE else value for name, value in options}
     return new
 
 

@@ -183,8 +183,8 @@ def _check_first(model, batch, options: Options) -> None:
     least, (height, width, channels) = options.n_past + options.n_future, c.frame_shape
     if frames.ndim != 5 or tuple(frames.shape[2:]) != (height, width, channels) or frames.shape[1] < least:
         raise ValueError(
-            f"The sequences must be [B, T >= n_past + n_future = {least}, {height}, {width}, {channels}] for this model and these "
-            f"options, got shape {tuple(frames.shape)}."
+            f"The sequences must be [B, T >= n_past + n_future = {least}, {height}, {width}, {channels}] for this model and "
+            f"these options, got shape {tuple(frames.shape)}."
         )
     array = np.asarray(frames[:1])
     if array.dtype.kind != "f" or not (array.min() >= 0 and array.max() <= 1):
@@ -241,7 +241,7 @@ def _moving(frames, velocities, options: Options) -> np.ndarray:
 
 
 def _score(model, chunk: _Chunk, options: Options, lpips, fvd) -> dict[str, np.ndarray]:
-    """All that is kept of a chunk: scores [count, S, n_future] of each metric, baselines, terms of the bound, features for FVD."""
+    """All that is kept of a chunk: scores [count, S, n_future] of each metric, baselines, the bound, features for FVD."""
     frames, past = chunk.frames, options.n_past
     context, future = frames[:, :past], frames[:, past:]
     seeds = _seeds(options.seed, chunk.number)

@@ -14,17 +14,20 @@ if TYPE_CHECKING:
     from svg_tf.families.interface import Family
     from svg_tf.families.srvp.config import SRVPConfig
     from svg_tf.families.srvp.model import SRVP
+    from svg_tf.families.sv2p.config import SV2PConfig
+    from svg_tf.families.sv2p.model import SV2P
     from svg_tf.families.svg.config import SVGConfig
     from svg_tf.families.svg.model import SVG
 
 TABLE = {
     "svg": "svg_tf.families.svg",
     "srvp": "svg_tf.families.srvp",
+    "sv2p": "svg_tf.families.sv2p",
 }
 """Name -> module that holds `FAMILY`."""
 DEFAULT = "svg"
 
-__all__ = ["SRVP", "SVG", "SRVPConfig", "SVGConfig"]
+__all__ = ["SRVP", "SV2P", "SVG", "SRVPConfig", "SV2PConfig", "SVGConfig"]
 
 
 @functools.cache
@@ -50,8 +53,11 @@ def config_class(name: str) -> type["ModelConfig"]:
 
 
 def build(config: "ModelConfig", **kwargs) -> "VideoPredictor":
-    """The model of `config` with fresh weights; kwargs as of `keras.Model`."""
-    return get(config.family).load("model")(config, **kwargs)
+    """The model of `config` with fresh weights; kwargs as of `keras.Model`. Its layers follow `dtype`, as the model does."""
+    from svg_tf.families.base import dtype_policy
+
+    with dtype_policy(kwargs.get("dtype") or "float32"):
+        return get(config.family).load("model")(config, **kwargs)
 
 
 def doors() -> dict[str, str]:

@@ -4,6 +4,7 @@ import abc
 import contextlib
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from data_pipelines.checks import require
@@ -160,7 +161,8 @@ class VideoPredictor(keras.Model, abc.ABC):
         for name, optimizer in self.optimizers.items():
             moved = {id(v): v for u in self.program.updates if u.name == name for v in u.variables() if v.trainable}
             if not optimizer.built:
-                optimizer.build(list(moved.values()))
+                with self.distribute_strategy.scope():
+                    optimizer.build(list(moved.values()))
         share_scale(self.optimizers.values())
 
     def get_compile_config(self):
@@ -183,11 +185,11 @@ class VideoPredictor(keras.Model, abc.ABC):
 
     def save_own_variables(self, store):
         super().save_own_variables(store)
-        store["step"] = self.step
+        store["step"] = np.asarray(self.step, np.int64)
 
     def load_own_variables(self, store):
-        stored = {name: store[name] for name in store}
-        self.clock.assign(stored.pop("step", 0))  # files of 0.1.0 have none
+        stored = {name: store[name] for name in store.keys()}  # noqa: SIM118 (Keras's store is no mapping)
+        self.clock.assign(np.asarray(stored.pop("step", 0)))  # files of 0.1.0 have none
         super().load_own_variables(stored)
 
     def fit(self, x=None, y=None, *args, validation_data=None, **kwargs):
@@ -205,6 +207,9 @@ class VideoPredictor(keras.Model, abc.ABC):
             validation_data = inputs.check_data(validation_data, 1, self.config.frame_shape, check_first=False)
         self.build_optimizers()
         return super().fit(x, None, *args, validation_data=validation_data, **kwargs)
+
+    def _symbolic_build(self, *args, **kwargs):
+        """Nothing: a model is complete when it is made. Keras's would ask `call`, which training does not use."""
 
     def make_train_function(self, force=False):
         """Keras's, one for each kind of step: a phase's end, or an update that is not due, means another graph."""

@@ -76,8 +76,8 @@ def check_data(data, replicas: int, shape, check_first: bool = True):
     elif isinstance(data, keras.utils.PyDataset):
         first = data[0] if check_first else None
     elif hasattr(data, "__next__"):  # a generator can be read once
-        first = next(data, None) if check_first else None
-        data = data if first is None else itertools.chain([first], data)
+        first = next(data, None)
+        data = iter(()) if first is None else _after(first, data)
     else:
         first = data
     frames = first[0] if isinstance(first, tuple | list) and first else first
@@ -85,6 +85,12 @@ def check_data(data, replicas: int, shape, check_first: bool = True):
     if frames is not None and tf.as_dtype(frames.dtype).is_floating:
         check_range(frames, "frames of the first batch")
     return data
+
+
+def _after(first, rest):
+    """A generator of tuples, the only iterator that Keras takes."""
+    for batch in itertools.chain([first], rest):
+        yield batch if isinstance(batch, tuple) else (batch,)
 
 
 def _with_shapes(batch, shape):

@@ -27,30 +27,3 @@ def frames_at(x, times):
 def length(x) -> int | tf.Tensor:
     """The first dimension of x: an int where it is known when the graph is built, else an int32 tensor."""
     return x.shape[0] if x.shape[0] is not None else tf.shape(x)[0]
-
-
-def hold_last(distinct, steps, batch):
-    """How skip terms of `distinct` frames [distinct * B, ...] add to predictions y [steps * B, ...]: the last one is held.
-
-    distinct <= steps: ints, or int32 tensors in a graph for any length.
-    """
-    known = isinstance(distinct, int) and isinstance(steps, int)
-
-    def combine(y, term):
-        if not known or distinct < steps:
-            last = term[(distinct - 1) * batch :]
-            term = tf.concat([term, tf.tile(last, [steps - distinct, 1, 1, 1])], axis=0)
-        return y + term
-
-    return combine
-
-
-def spread(n_samples):
-    """How skip terms of B sequences [B, ...] add to predictions y [steps * B * S, ...] of any number of steps."""
-
-    def combine(y, term):
-        shape = tf.shape(y)
-        y = tf.reshape(y, tf.concat([[-1, tf.shape(term)[0], n_samples], shape[1:]], 0))
-        return tf.reshape(y + term[:, None], shape)
-
-    return combine

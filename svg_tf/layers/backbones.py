@@ -15,7 +15,7 @@ def build(name: str, image_size: int, channels: int, width: int, g_dim: int, use
 
 def build_state_space(name: str, image_size: int, channels: int, width: int, h_dim: int, decoder_inputs: int, skips: bool):
     """SRVP's pair: encoding [h_dim], decoder of a state of `decoder_inputs`, skips or none; convolutions without biases, and the
-    first one of DCGAN without normalisation."""
+    first one of DCGAN without normalization."""
     encoder, decoder = BACKBONES[name]
     sizes = {"image_size": image_size, "channels": channels, "width": width}
     own = {"first_norm": False} if name == "dcgan" else {}

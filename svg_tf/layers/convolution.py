@@ -1,6 +1,6 @@
-"""Convolutions, batch normalisation and activation of the backbones (paper appendix; initialisers of DCGAN).
+"""Convolutions, batch normalization and activation of the backbones (paper appendix; initializers of DCGAN).
 
-`norm` is how batch normalisation works in a call:
+`norm` is how batch normalization works in a call:
   "train"    statistics of this batch; the moving averages follow
   "batch"    statistics of this batch; the moving averages stay (an option in evaluation)
   "running"  the moving averages: each frame's result is independent of its batch-mates
@@ -28,9 +28,9 @@ def leaky_relu(x):
 
 
 class BatchNorm(keras.layers.Layer):
-    """Batch normalisation with synchronised statistics, gamma ~ N(1, 0.02), epsilon 1e-5, moving-average decay 0.9.
+    """Batch normalization with synchronized statistics, gamma ~ N(1, 0.02), epsilon 1e-5, moving-average decay 0.9.
 
-    Its own class because Keras's normalises in several unfused passes (2.5 times slower on CPU) and has no mode that
+    Its own class because Keras's normalizes in several unfused passes (2.5 times slower on CPU) and has no mode that
     uses the batch's statistics without moving the averages.
     """
 
@@ -46,8 +46,11 @@ class BatchNorm(keras.layers.Layer):
         self.built = True
 
     def call(self, x, norm: Norm = "running", groups: int = 1):
-        """x: float [N, H, W, C]. groups > 1: each of `groups` consecutive parts (time steps) is normalised on its own."""
-        if norm == "running":
+        """x: float [N, H, W, C]. groups > 1: each of `groups` consecutive parts (time steps) is normalized on its own.
+
+        A frozen layer (`trainable = False`) trains by its moving averages, which stay, as Keras's does.
+        """
+        if norm == "running" or (norm == "train" and not self.trainable):
             scale = ops.cast(self.gamma, "float32") * ops.rsqrt(self.moving_variance + BN_EPSILON)
             offset = ops.cast(self.beta, "float32") - self.moving_mean * scale
             return x * ops.cast(scale, x.dtype) + ops.cast(offset, x.dtype)
@@ -95,20 +98,8 @@ class Conv(keras.layers.Layer):
             y = ops.reshape(y, (-1, 4, 4, self.outputs))
         return y if self.bias is None else y + self.bias
 
-    def map_size(self, height: int) -> int:
-        """Elements of the result for one input map of `height` pixels a side."""
-        side = {"down": height // 2, "up": 2 * height, "same": height, "enlarged": 2 * height, "valid": 1, "expand": 4}[self.kind]
-        return side * side * self.outputs
-
-    def multiply_adds(self, height: int) -> int:
-        """Multiply-adds for one input map of `height` pixels a side, without the bias, of a direct convolution."""
-        sides = {"down": height // 2, "up": height, "same": height, "enlarged": 2 * height, "valid": 1, "expand": 1}
-        positions = sides[self.kind] ** 2
-        return positions * self.kernel.shape[0] * self.kernel.shape[1] * self.kernel.shape[2] * self.kernel.shape[3]
-
-
 class ConvBlock(keras.layers.Layer):
-    """Convolution, batch normalisation (unless `normalised` is false), activation ("leaky_relu" or "tanh")."""
+    """Convolution, batch normalization (unless `normalized` is false), activation ("leaky_relu" or "tanh")."""
 
     def __init__(
         self,
@@ -117,43 +108,31 @@ class ConvBlock(keras.layers.Layer):
         outputs: int,
         activation: str = "leaky_relu",
         use_bias: bool = False,
-        normalised: bool = True,
+        normalized: bool = True,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.conv = Conv(kind, inputs, outputs, use_bias, name="conv")
-        self.norm = BatchNorm(outputs, name="norm") if normalised else None
+        self.norm = BatchNorm(outputs, name="norm") if normalized else None
         self.activation = {"leaky_relu": leaky_relu, "tanh": ops.tanh}[activation]
         self.built = True
 
-    def call(self, x, norm: Norm = "running", groups: int = 1, added=None):
-        """added: further contribution to the convolution's result, before normalisation (see `SkipConvBlock`)."""
-        y = self.conv(x)
-        if added is not None:
-            y = added(y)
+    def call(self, x, norm: Norm = "running", groups: int = 1):
+        return self.activated(self.conv(x), norm, groups)
+
+    def activated(self, y, norm: Norm = "running", groups: int = 1):
+        """What follows the convolution, whose result is y."""
         if self.norm is not None:
             y = self.norm(y, norm=norm, groups=groups)
         return self.activation(y)
 
 
-def block_maps(name: str, block: ConvBlock, height: int) -> list[tuple[str, int]]:
-    """Maps of a `ConvBlock` that its backward pass needs, as (name, elements for each frame): the convolution's result, which the
-    normalisation needs, and the activation's, from which the activation's gradient follows and which the next layer takes."""
-    size = block.conv.map_size(height)
-    return [(f"{name} convolution", size)] * (block.norm is not None) + [(f"{name} activation", size)]
-
-
-def with_term(term) -> tuple:
-    """The arguments that a skip term makes: itself, or none where there is no skip."""
-    return () if term is None else (term,)
-
-
 class SkipConvBlock(keras.layers.Layer):
     """A `ConvBlock` fed with concat(x, skip), computed as conv(x) + conv(skip).
 
-    The skip half is the same for all frames that share a skip frame (and for all samples of a sequence): `skip_term`
-    computes it once per distinct skip, and `combine(conv(x), term)` adds it to the frames that use it. With skip_inputs 0
-    there is no skip, and `term` is None. kind "up": x and skip are up-sampled by the convolution; "enlarged": x alone.
+    The skip half is the same for all frames that share a skip frame (and for all samples of a sequence): `skip_conv`
+    computes it once per distinct skip, and `rows` (of `layers.skips`) adds it to the frames that use it. With skip_inputs 0
+    there is no skip. kind "up": x and skip are up-sampled by the convolution; "enlarged": x alone.
     """
 
     def __init__(self, kind: str, inputs: int, skip_inputs: int, outputs: int, use_bias: bool = False, **kwargs):
@@ -163,13 +142,19 @@ class SkipConvBlock(keras.layers.Layer):
         self.skip_conv = Conv(skip_kind, skip_inputs, outputs, name="skip_conv") if skip_inputs else None
         self.built = True
 
-    def skip_term(self, skip):
-        return self.skip_conv(skip)
+    def call(self, x, term=None, rows=None, norm: Norm = "running", groups: int = 1):
+        """term: the result of `skip_conv` for the distinct skips, or None."""
+        y = self.block.conv(x)
+        if term is not None:
+            y = rows.add(y, term)
+        return self.block.activated(y, norm, groups)
 
-    def call(self, x, term, combine, norm: Norm = "running", groups: int = 1):
-        added = None if term is None else lambda y: combine(y, term)
-        return self.block(x, norm=norm, groups=groups, added=added)
 
-    def apply(self, combine, settings: dict, x, term=None):
-        """`call` with the tensors last, for `recomputation.recomputed`; settings: norm and groups."""
-        return self(x, term, combine=combine, **settings)
+def in_a_row(layers, rows, settings: dict, x, *term):
+    """A `SkipConvBlock` with its term, or none, then further blocks or convolutions. Tensors come last, for
+    `recomputation.recomputed`; settings: norm and groups."""
+    first, *rest = layers
+    x = first(x, *term, rows=rows, **settings)
+    for layer in rest:
+        x = layer(x) if isinstance(layer, Conv) else layer(x, **settings)
+    return x

@@ -1,4 +1,4 @@
-"""Dense networks of SRVP, with PyTorch's default initialisation, U(-1/sqrt(inputs), 1/sqrt(inputs)), or orthogonal kernels."""
+"""Dense networks of SRVP, with PyTorch's default initialization, U(-1/sqrt(inputs), 1/sqrt(inputs)), or orthogonal kernels."""
 
 import math
 
@@ -18,7 +18,7 @@ class Linear(keras.layers.Layer):
         super().__init__(**kwargs)
         kernel = uniform(inputs) if gain is None else keras.initializers.Orthogonal(gain)
         bias = uniform(inputs) if gain is None else "zeros"
-        # A layer that computes in float32 does so wherever its weights are read (see `MLP.in_two`).
+        # A layer that computes in float32 does so wherever its weights are read (see `MLP.split_first_layer`).
         autocast = self.compute_dtype != self.variable_dtype
         self.kernel = self.add_weight(shape=(inputs, outputs), initializer=kernel, name="kernel", autocast=autocast)
         self.bias = self.add_weight(shape=(outputs,), initializer=bias, name="bias", autocast=autocast)
@@ -45,7 +45,7 @@ class MLP(keras.layers.Layer):
             x = ops.relu(dense(x))
         return self.dense[-1](x)
 
-    def in_two(self, first_inputs: int):
+    def split_first_layer(self, first_inputs: int):
         """(project, finish) with self(concat(a, b)) = finish(a, project(b)), where `a` has `first_inputs` features.
 
         What does not change between calls is so projected once, and for many steps in one product.

@@ -17,26 +17,27 @@ def recomputed(layers, function, *inputs):
     assigned: the moving averages so move once, not again in the backward pass, and the variables of a distribution
     strategy are read and assigned in the replica's own context.
     """
-    weights = [v for layer in layers for v in layer.trainable_variables]
-    state = [v for layer in layers for v in layer.non_trainable_variables]
-    variables = weights + state
-    single = []
+    variables = [v for layer in layers for v in layer.variables]
+    single, moved = [], []
 
     def pure(*tensors):
         values, arguments = tensors[: len(variables)], tensors[len(variables) :]
         with keras.StatelessScope(list(zip(variables, values, strict=True)), initialize_variables=False) as scope:
+            before = [scope.get_current_value(v) for v in variables]
             outputs = function(*arguments)
+        after = [scope.get_current_value(v) for v in variables]
+        moved[:] = [i for i, (a, b) in enumerate(zip(before, after, strict=True)) if a is not b]
         single[:] = [not isinstance(outputs, tuple)]
         outputs = (outputs,) if single[0] else outputs
-        return (*outputs, *(scope.get_current_value(v) for v in state))
+        return (*outputs, *(after[i] for i in moved))
 
     results = keras.remat(pure)(*(keras.ops.convert_to_tensor(v.value) for v in variables), *inputs)
-    outputs, moved = results[: len(results) - len(state)], results[len(results) - len(state) :]
-    for variable, value in zip(state, moved, strict=True):
-        variable.assign(value)
-    return outputs[0] if single[0] else outputs
+    count = len(results) - len(moved)
+    for i, value in zip(moved, results[count:], strict=True):
+        variables[i].assign(value)
+    return results[0] if single[0] else results[:count]
 
 
-def choose(recompute: bool):
+def maybe_recompute(recompute: bool):
     """`recomputed`, or a function of the same arguments that calls its function and keeps everything."""
     return recomputed if recompute else lambda layers, function, *inputs: function(*inputs)

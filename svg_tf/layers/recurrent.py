@@ -1,7 +1,8 @@
 """LSTM stacks of the predictor, the posterior and the prior. State goes in and comes out.
 
-Cells have weights and biases ~ U(-1/sqrt(units), 1/sqrt(units)) and no forget-gate offset (Keras's defaults differ).
-PyTorch's cells add two bias vectors where one suffices: 4 * units fewer parameters a cell here, the same function.
+Cells have weights ~ U(-1/sqrt(units), 1/sqrt(units)) and no forget-gate offset (Keras's defaults differ). PyTorch's cells
+add two such bias vectors where one suffices: 4 * units fewer parameters a cell here, the same function, and at the start
+the same distribution (`SumOfTwoUniforms`).
 """
 
 import math
@@ -13,6 +14,21 @@ from svg_tf import kernels
 from svg_tf.layers.convolution import kernel_initializer
 
 UNROLLED_STEPS = 64  # longer sequences, or sequences of unknown length, run in a graph loop
+
+
+class SumOfTwoUniforms(keras.initializers.Initializer):
+    """u + v with u, v ~ U(-bound, bound): what two bias vectors of PyTorch's recurrent cells add to. Standard deviation
+    bound * sqrt(2/3)."""
+
+    def __init__(self, bound: float):
+        self.bound = bound
+        self._uniform = keras.initializers.RandomUniform(-bound, bound)
+
+    def __call__(self, shape, dtype=None):
+        return ops.sum(self._uniform((2, *shape), dtype=dtype), axis=0)
+
+    def get_config(self):
+        return {"bound": self.bound}
 
 
 class Dense(keras.layers.Layer):
@@ -41,7 +57,7 @@ class LSTMLayer(keras.layers.Layer):
 
         self.kernel = self.add_weight(shape=(inputs, 4 * units), initializer=uniform(), name="kernel")
         self.recurrent_kernel = self.add_weight(shape=(units, 4 * units), initializer=uniform(), name="recurrent_kernel")
-        self.bias = self.add_weight(shape=(4 * units,), initializer=uniform(), name="bias")
+        self.bias = self.add_weight(shape=(4 * units,), initializer=SumOfTwoUniforms(bound), name="bias")
         self.built = True
 
     def call(self, x, state):

@@ -43,8 +43,15 @@ def text(name: str, model, facts, served: dict) -> str:
             f"| uncertainty | frames uint8 [B, T >= {least}, {size}] | sigma float32 [B, T-1, {c.z_dim}]: standard deviation of "
             "the prior of each next frame's latent |"
         )
-    lines += ["", "Limits of one request: " + ", ".join(f"{key} {value}" for key, value in served["limits"].items()) + ".", ""]
-    return "\n".join([*lines, *_training(facts), *_measured(facts), *_use(model, facts)]) + "\n"
+    limits = {key: value for key, value in served["limits"].items() if key != "max_bytes"}
+    lines += ["", "Limits of one request: " + ", ".join(f"{key} {value}" for key, value in limits.items()) + "."]
+    if "max_bytes" in served["limits"]:
+        lines.append(
+            f"They keep the maps of the frames given, those of the samples, and the answer within "
+            f"{served['limits']['max_bytes'] / 2**30:.3g} GiB each."
+        )
+    lines.append("")
+    return "\n".join([*lines, *_training(facts), *_measured(facts), *_use(model, facts, served.get("least_rows", 1))]) + "\n"
 
 
 def _training(facts) -> list[str]:
@@ -78,11 +85,11 @@ def _measured(facts) -> list[str]:
     used = "batch statistics, which an export does not have" if facts.evaluation["options"]["batch_statistics"] else (
         "running statistics, the mode of this export"
     )  # fmt: skip
-    lines = [*heading, f"Normalisation in these measurements: {used}.", "", *page, "", *(f"- {line}" for line in described), ""]
+    lines = [*heading, f"Normalization in these measurements: {used}.", "", *page, "", *(f"- {line}" for line in described), ""]
     return [line for i, line in enumerate(lines) if line or lines[i - 1]]  # no two empty lines in a row
 
 
-def _use(model, facts) -> list[str]:
+def _use(model, facts, least_rows: int) -> list[str]:
     lines = [
         "## Limits of use",
         "",
@@ -90,8 +97,7 @@ def _use(model, facts) -> list[str]:
         "too, and looks like the training data.",
         "- Predicted frames are means of the model's distribution (no pixel noise is added) and blur with uncertainty. They are "
         "guesses: not evidence of what happened or will happen.",
-        "- Normalisation is by running statistics only. An answer depends on its frames and seed, not on the rest of the batch; "
-        "the last bit may differ between batch sizes and machines.",
+        "- Normalization is by running statistics only. An answer depends on its frames and seed. " + _sameness(least_rows),
     ]
     if not model.deterministic:
         lines.append(
@@ -100,3 +106,19 @@ def _use(model, facts) -> list[str]:
     if facts.notes:
         lines += ["", facts.notes.strip()]
     return lines
+
+
+def _sameness(least_rows: int) -> str:
+    """What rounding leaves of "alone or in a batch"."""
+    differing = (
+        "sums are rounded otherwise, and a model that is fed its own frames amplifies that: a few levels after 25 frames, other "
+        "futures after 50"
+    )
+    if least_rows > 1:
+        return (
+            f"Where fewer than {least_rows} samples are computed, {least_rows} are. With oneDNN (TF_ENABLE_ONEDNN_OPTS=1 on the "
+            "server) rows in multiples of four were then equal to the last bit in the requests tried; with other numbers the "
+            "last samples, and with other architectures any, can differ in the last bit. Then, without oneDNN, or on another "
+            f"machine, {differing}."
+        )
+    return f"In another batch, with another number of samples or on another machine, {differing}."

@@ -6,14 +6,21 @@
 The three kinds of model have one face: `inputs` and `outputs` of each signature, and `call`.
 """
 
+import logging
 import pathlib
+import threading
 import urllib.parse
 from typing import NamedTuple
 
 import numpy as np
 
+from data_pipelines import checks
 from svg_tf.serving import DEFAULT, GENERATE, remote
+from svg_tf.serving.limits import version_number
 from svg_tf.serving.remote import RequestError, Spec
+
+SHIPPED = "smmnist_mini"
+log = logging.getLogger(__name__)
 
 
 def connect(where, name: str = "", *, version: int | None = None, timeout: float = 60.0, retries: int = 4):
@@ -22,24 +29,22 @@ def connect(where, name: str = "", *, version: int | None = None, timeout: float
     Args:
       name: the model's name on a server.
       version: its version; None: the latest.
-      timeout: seconds for a request, its repetitions included over gRPC.
+      timeout: seconds for a request in all: its repetitions and the reading of the answer included.
       retries: how often a request to a server that is unavailable is repeated (at most 4), after 0.2, 0.4, ... seconds.
 
-    Returns: a `LocalModel`, or a `GrpcModel` or `RestModel` (see `svg_tf.serving.remote`), each a context manager.
+    Returns: a `LocalModel`, `grpc_model.GrpcModel` or `rest_model.RestModel`, each a context manager. Only the first loads
+      TensorFlow.
     Raises: `ValueError` for a malformed address or a folder without a SavedModel; `RequestError` for a server that does
       not answer or does not know the model.
     """
-    if not isinstance(timeout, int | float) or not 0 < timeout <= 86400:
-        raise ValueError(f"timeout must be in (0, 86400] seconds, got {timeout!r}.")
-    if isinstance(retries, bool) or not isinstance(retries, int) or not 0 <= retries <= 4:
-        raise ValueError(f"retries must be an integer in [0, 4], got {retries!r}.")
-    if version is not None and (isinstance(version, bool) or not isinstance(version, int) or version < 0):
-        raise ValueError(f"version must be a non-negative integer, got {version!r}.")
+    checks.number("timeout", timeout, high=86400, above=0)
+    checks.integer("retries", retries, 0, 4)
+    if version is not None:
+        checks.integer("version", version, 0)
     if "://" not in str(where):
         return LocalModel(where, version)
     url = urllib.parse.urlsplit(str(where))
-    kinds = {"grpc": remote.GrpcModel, "http": remote.RestModel, "https": remote.RestModel}
-    if url.scheme not in kinds or not url.hostname or url.username or url.query or url.fragment:
+    if url.scheme not in ("grpc", "http", "https") or not url.hostname or url.username or url.query or url.fragment:
         raise ValueError(f"A server's address must be grpc://host:port or http://host:port, got {str(where)!r}.")
     try:
         port = url.port
@@ -49,7 +54,23 @@ def connect(where, name: str = "", *, version: int | None = None, timeout: float
         raise ValueError(f"A gRPC address must be grpc://host:port, got {str(where)!r}.")
     if not name or "/" in name or ":" in name:
         raise ValueError(f"A server's model needs its name, got {name!r}.")
-    return kinds[url.scheme](url, name, version, timeout, retries)
+    if url.scheme == "grpc":
+        from svg_tf.serving.grpc_model import GrpcModel as kind
+    else:
+        from svg_tf.serving.rest_model import RestModel as kind
+    return kind(url, name, version, timeout, retries)
+
+
+def default_model() -> pathlib.Path:
+    """The exported model that comes with a checkout, or lies in `saved_models/` here. Raises `ValueError` where there is none."""
+    package = pathlib.Path(__file__).resolve().parents[1]
+    for folder in (pathlib.Path("saved_models"), package.parent / "saved_models", package / "shipped"):
+        if _versions(folder / SHIPPED):
+            return folder / SHIPPED
+    raise ValueError(
+        "No --model and no --url was given, and no exported model comes with this installation: export one (svg-tf export "
+        "RUN_DIR --out saved_models/NAME) and give its folder (--model saved_models/NAME), or a server (--url grpc://host:port)."
+    )
 
 
 class LocalModel(remote.Model):
@@ -60,34 +81,64 @@ class LocalModel(remote.Model):
         folder = path if (path / "saved_model.pb").is_file() else _version_folder(path, version)
         import tensorflow as tf
 
-        try:
-            self._module = tf.saved_model.load(str(folder))
-        except (OSError, ValueError, tf.errors.OpError) as error:
-            raise ValueError(f"{folder} holds a SavedModel that cannot be loaded ({error}).") from error
         self._tf, self.folder, self.name = tf, folder, folder.parent.name
+        self._functions = _loaded(folder)
         self.inputs, self.outputs = {}, {}
-        for key, function in self._module.signatures.items():
+        for key, function in self._functions.items():
             self.inputs[key] = {k: _spec(v) for k, v in function.structured_input_signature[1].items()}
             self.outputs[key] = {k: _spec(v) for k, v in function.structured_outputs.items()}
 
     def _call(self, signature, arrays):
         tf = self._tf
         try:
-            answer = self._module.signatures[signature](**{key: tf.constant(value) for key, value in arrays.items()})
+            answer = self._functions[signature](**{key: tf.constant(value) for key, value in arrays.items()})
         except (TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
             raise RequestError("INVALID_ARGUMENT", remote.one_line(str(error))) from error
         return {key: value.numpy() for key, value in answer.items()}
 
 
-class Lengths(NamedTuple):
+_LOADED: dict[tuple, dict] = {}
+"""Signatures of the SavedModels that this process has loaded: TensorFlow keeps a graph for good (90 MB of `smmnist_mini`),
+also when nobody has the model any more."""
+_LOADING = threading.Lock()
+
+
+def _loaded(folder: pathlib.Path) -> dict:
+    """The signatures of a SavedModel by name, loaded once as long as its files are the same. Raises `ValueError`."""
+    import tensorflow as tf
+
+    files = [folder / "saved_model.pb", *sorted((folder / "variables").glob("*"))]
+    facts = [(file.stat().st_ino, file.stat().st_mtime_ns, file.stat().st_size) for file in files]
+    key = (folder.resolve(), *facts)
+    with _LOADING:
+        if key not in _LOADED:
+            try:
+                _LOADED[key] = dict(tf.saved_model.load(str(folder)).signatures.items())
+            except (OSError, ValueError, tf.errors.OpError) as error:
+                raise ValueError(f"{folder} holds a SavedModel that cannot be loaded ({error}).") from error
+        return _LOADED[key]
+
+
+class Answers(NamedTuple):
+    """What a predictor's "serving_default" takes and gives: (H, W, C) of a frame, samples and frames of an answer."""
+
+    frame_shape: tuple[int, int, int]
     n_samples: int
     n_future: int
 
 
-def default_lengths(model) -> Lengths:
-    """Samples and frames of an answer of "serving_default"."""
-    shape = model.outputs[DEFAULT]["frames"].shape
-    return Lengths(shape[1], shape[2])
+def answers_of(model) -> Answers:
+    """From the declared signatures. Raises `ValueError` for a model that is no video predictor of this package."""
+    taken, given = (side.get(DEFAULT, {}).get("frames") for side in (model.inputs, model.outputs))
+    both = taken is not None and given is not None and taken.dtype == given.dtype == np.uint8
+    if both and len(taken.shape) == 5 and len(given.shape) == 6:
+        found = Answers(taken.shape[2:], given.shape[1], given.shape[2])
+        if None not in (*found.frame_shape, found.n_samples, found.n_future) and given.shape[3:] == found.frame_shape:
+            return found
+    raise ValueError(
+        f"The model is no video predictor: {DEFAULT!r} must take frames uint8 [batch, time, H, W, C] and give frames uint8 "
+        f"[batch, samples, time, H, W, C]; its signatures are {sorted(model.inputs)}."
+    )
 
 
 def predict(model, frames, n_future: int | None = None, n_samples: int | None = None, seed=(0, 0)) -> np.ndarray:
@@ -103,7 +154,8 @@ def predict(model, frames, n_future: int | None = None, n_samples: int | None = 
     Raises: `ValueError` for frames of another kind, `RequestError` (a ValueError) for what the model refuses.
     """
     frames = np.asarray(frames)
-    size = model.inputs[DEFAULT]["frames"].shape[2:]
+    answers = answers_of(model)
+    size = answers.frame_shape
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[1:] != size:
         raise ValueError(
             f"frames must be uint8 [time, {size[0]}, {size[1]}, {size[2]}] for this model, got {frames.dtype} of shape "
@@ -115,12 +167,9 @@ def predict(model, frames, n_future: int | None = None, n_samples: int | None = 
     inputs = {"frames": frames[None], "seed": pair.astype(np.int32)[None]}
     if n_future is None and n_samples is None:
         return model.call(DEFAULT, inputs)["frames"][0]
-    lengths = default_lengths(model)
-    for key, value, default in (("n_future", n_future, lengths.n_future), ("n_samples", n_samples, lengths.n_samples)):
+    for key, value, default in (("n_future", n_future, answers.n_future), ("n_samples", n_samples, answers.n_samples)):
         value = default if value is None else value
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 1 <= value < 2**31:
-            raise ValueError(f"{key} must be an integer in [1, 2**31), got {value!r}.")
-        inputs[key] = np.int32(value)
+        inputs[key] = np.int32(checks.integer(key, value, 1, 2**31 - 1))
     return model.call(GENERATE, inputs)["frames"][0]
 
 
@@ -128,8 +177,17 @@ def _spec(tensor_spec) -> Spec:
     return Spec(np.dtype(tensor_spec.dtype.as_numpy_dtype), tuple(tensor_spec.shape))
 
 
+def _versions(path: pathlib.Path) -> dict[int, pathlib.Path]:
+    """Version -> its folder. A word on folders that look like versions and are none for a server."""
+    folders = [p for p in path.iterdir() if p.is_dir()] if path.is_dir() else []
+    for folder in folders:
+        if folder.name.isnumeric() and version_number(folder.name) is None:
+            log.warning("%s is passed over: versions are named by at most 18 digits 0-9.", folder)
+    return {number: p for p in sorted(folders) if (number := version_number(p.name)) is not None}
+
+
 def _version_folder(path: pathlib.Path, version: int | None) -> pathlib.Path:
-    found = {int(p.name): p for p in path.iterdir() if p.name.isdecimal() and p.is_dir()} if path.is_dir() else {}
+    found = _versions(path)
     if not found or (version is not None and version not in found):
         wanted = "a version" if version is None else f"version {version}"
         raise ValueError(f"{path} holds no SavedModel: expected {wanted} in a folder named by its number (svg-tf export).")

@@ -17,17 +17,16 @@ from dataclasses import dataclass, field
 import numpy as np
 import tensorflow as tf
 
-from data_pipelines import files
+from data_pipelines import checks, files
 from svg_tf import config, versions
 from svg_tf.config import ExperimentConfig
 from svg_tf.families.base import VideoPredictor
 from svg_tf.serving import card, remote, signatures, warmup
-from svg_tf.serving.limits import Limits, check_name
+from svg_tf.serving.limits import Limits, check_name, version_number
 
 EXTRA = "assets.extra"
 CONFIG_FILE, CARD_FILE = "config.json", "MODEL_CARD.md"
 BATCH_AT_MOST = 16  # server-side batches; larger ones gain nothing on CPUs and delay their first request
-MAX_SHARD_BYTES = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Facts:
 
 def export(
     model, path, *, n_future: int = 25, n_samples: int = 10, limits: Limits | None = None, facts: Facts | None = None,
-    with_warmup: bool = True, max_shard_bytes: int = MAX_SHARD_BYTES,
+    with_warmup: bool = True, max_shard_bytes: int | None = None, least_rows: int = signatures.LEAST_ROWS,
 ) -> pathlib.Path:  # fmt: skip
     """Writes the next version of the SavedModel `path`.
 
@@ -53,10 +52,12 @@ def export(
       model: an `SVG` or `SRVP`. Its optimizer is left behind; generation uses running statistics.
       path: folder NAME of the model; its name is the one it is served under.
       n_future, n_samples: frames and samples of an answer of the signature "serving_default".
-      limits: what one request may ask for (see `Limits`).
+      limits: what one request may ask for (see `Limits`); counts are lowered to what the model's maps allow.
       facts: for the model card.
       with_warmup: write warm-up requests; needs the package tensorflow-serving-api.
-      max_shard_bytes: size of a file of weights, about.
+      max_shard_bytes: size of a file of weights, about; None: one file, which other readers than TensorFlow can read, too.
+      least_rows: samples that are computed where fewer are asked for, so that rounding does not tell how many: see
+        `signatures`. 1: as many as are asked for, which is faster for few samples.
 
     Returns: the folder of the version, `path/<n>`.
     Raises: `ValueError`, before anything is written, for a model of another kind or with weights that are not finite, a name
@@ -67,17 +68,28 @@ def export(
     path, limits, facts = pathlib.Path(path).resolve(), limits or Limits(), facts or Facts()
     check_name(path.name)
     check_lengths(model.config, n_future, n_samples, limits)
-    if isinstance(max_shard_bytes, bool) or not isinstance(max_shard_bytes, int) or max_shard_bytes < 100_000:
-        raise ValueError(f"max_shard_bytes must be an integer of at least 100000, got {max_shard_bytes!r}.")
+    if max_shard_bytes is not None:
+        checks.integer("max_shard_bytes", max_shard_bytes, 100_000)
+    checks.integer("least_rows", least_rows, 1, 256)
     for variable in model.weights:
         if not np.isfinite(variable.numpy()).all():
             raise ValueError(f"The model's weights are not finite (first: {variable.path}): nothing is exported.")
     if with_warmup:
         remote.require_serving_api()
+    functions, limits = signatures.build(model, n_future, n_samples, limits, least_rows)
+    check_lengths(model.config, n_future, n_samples, limits)  # those of this model's maps
+    served = {
+        "n_past": model.config.n_past,
+        "n_future": n_future,
+        "n_samples": n_samples,
+        "least_rows": least_rows,
+        "limits": config.to_dict(limits),
+        "signatures": sorted(functions),
+    }
     path.mkdir(parents=True, exist_ok=True)
     temporary = pathlib.Path(tempfile.mkdtemp(dir=path, prefix=".export-"))
     try:
-        _write(temporary, path.name, model, n_future, n_samples, limits, facts, with_warmup, max_shard_bytes)
+        _write(temporary, path.name, model, functions, served, facts, with_warmup, max_shard_bytes)
         return publish(temporary, path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -87,8 +99,7 @@ def export(
 def check_lengths(model_config, n_future, n_samples, limits: Limits) -> None:
     """Raises `ValueError` where "serving_default" would not be within the limits for even one sequence."""
     for name, value in (("n_future", n_future), ("n_samples", n_samples)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
+        checks.integer(name, value, 1)
     if limits.max_batch(model_config.n_past, n_samples, n_future) < 1:
         raise ValueError(
             f"{model_config.n_past} context frames, n_samples {n_samples} and n_future {n_future} are beyond the limits of one "
@@ -99,23 +110,16 @@ def check_lengths(model_config, n_future, n_samples, limits: Limits) -> None:
 def version_numbers(path) -> list[int]:
     """The numbers that are taken in a model's folder, ascending; empty where there is none."""
     path = pathlib.Path(path)
-    return sorted(int(p.name) for p in path.iterdir() if p.name.isdecimal()) if path.is_dir() else []
+    found = [version_number(p.name) for p in path.iterdir()] if path.is_dir() else []
+    return sorted(number for number in found if number is not None)
 
 
-def _write(folder, name, model, n_future, n_samples, limits, facts: Facts, with_warmup, max_shard_bytes) -> None:
-    functions = signatures.build(model, n_future, n_samples, limits)
-    shards = tf.train.experimental.MaxShardSizePolicy(max_shard_size=max_shard_bytes)
+def _write(folder, name, model, functions, served: dict, facts: Facts, with_warmup, max_shard_bytes) -> None:
+    shards = tf.train.experimental.MaxShardSizePolicy(max_shard_size=max_shard_bytes) if max_shard_bytes else None
     options = tf.saved_model.SaveOptions(experimental_sharding_callback=shards)
     tf.saved_model.save(signatures.Variables(model), str(folder), signatures=functions, options=options)
     extra = folder / EXTRA
     extra.mkdir()
-    served = {
-        "n_past": model.config.n_past,
-        "n_future": n_future,
-        "n_samples": n_samples,
-        "limits": config.to_dict(limits),
-        "signatures": sorted(functions),
-    }
     values = {
         "config": config.to_dict(facts.experiment) if facts.experiment else {"model": config.to_dict(model.config)},
         "step": facts.step,
@@ -132,9 +136,8 @@ def publish(temporary: pathlib.Path, path: pathlib.Path) -> pathlib.Path:
     """Renames a complete version to the next number of the model's folder, and writes the server's files beside it.
 
     Raises `ValueError`, before anything is renamed, where `temporary` holds no export of this package."""
-    source = temporary / EXTRA / CONFIG_FILE
     try:
-        served = json.loads(source.read_text(encoding="utf-8"))["serving"]
+        served = json.loads((temporary / EXTRA / CONFIG_FILE).read_text(encoding="utf-8"))["serving"]
         limits = Limits(**served["limits"])
         batch = limits.server_batch(served["n_past"], served["n_samples"], served["n_future"])
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -1,19 +1,18 @@
-"""TensorFlow Serving's two network APIs behind one face (prediction_service.proto; tensorflow.org/tfx/serving/api_rest).
+"""What a model on disk and models on servers have in common: a face, checks of requests and answers, errors.
 
-Requests to a server that is UNAVAILABLE are repeated with growing pauses, by gRPC's retry policy and by urllib3.
+Servers are TensorFlow Serving's: `grpc_model` and `rest_model`. None of these modules loads TensorFlow.
 """
 
 import ipaddress
-import json
 import re
 from typing import NamedTuple
 
 import numpy as np
 
+from svg_tf.serving import RECONSTRUCT, UNCERTAINTY
+
 MAX_MESSAGE = 1 << 30  # bytes of an answer
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 3.0  # seconds between repetitions, doubling
-_HTTP_CODES = {400: "INVALID_ARGUMENT", 404: "NOT_FOUND", 412: "FAILED_PRECONDITION", 429: "RESOURCE_EXHAUSTED",
-               501: "UNIMPLEMENTED", 503: "UNAVAILABLE", 504: "DEADLINE_EXCEEDED"}  # fmt: skip
 _HINTS = {
     "input tensors must have at least one dimension": "This server batches requests (--enable_batching), and can then take no "
     "scalars: leave n_future and n_samples out, or start it without batching.",
@@ -58,7 +57,9 @@ class Model:
                 raise ValueError(f"Input {key!r} of {signature!r} must be {specs[key].dtype}, got {array.dtype}.")
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 raise ValueError(f"Input {key!r} of {signature!r} must be finite.")
-        return self._call(signature, arrays)
+        answer = self._call(signature, arrays)
+        _check_answer(signature, self.outputs.get(signature, {}), arrays, answer)
+        return answer
 
     def _call(self, signature, arrays) -> dict[str, np.ndarray]:
         raise ValueError(f"{type(self).__name__} cannot be called.")
@@ -73,140 +74,38 @@ class Model:
         self.close()
 
 
-class GrpcModel(Model):
-    """A model on a server's gRPC port."""
-
-    def __init__(self, url, name: str, version: int | None, timeout: float, retries: int):
-        require_serving_api()
-        import grpc
-        import tensorflow as tf
-        from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc
-
-        self._grpc, self._tf, self._predict_pb2 = grpc, tf, predict_pb2
-        self.name, self._version, self._timeout, self._address = name, version, timeout, url.netloc
-        policy = {"maxAttempts": retries + 1, "initialBackoff": f"{FIRST_PAUSE}s", "maxBackoff": f"{LONGEST_PAUSE}s",
-                  "backoffMultiplier": 2, "retryableStatusCodes": ["UNAVAILABLE"]}  # fmt: skip
-        service = {"methodConfig": [{"name": [{}]} | ({"retryPolicy": policy} if retries else {})]}
-        options = [
-            ("grpc.max_receive_message_length", MAX_MESSAGE),
-            ("grpc.max_send_message_length", MAX_MESSAGE),
-            ("grpc.service_config", json.dumps(service)),
-            ("grpc.enable_http_proxy", 0 if is_loopback(url.hostname) else 1),
-        ]
-        self._channel = grpc.insecure_channel(url.netloc, options=options)
-        self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
-        request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
-        self._address_model(request.model_spec)
-        try:
-            answer = self._send(self._stub.GetModelMetadata, request)
-            definitions = get_model_metadata_pb2.SignatureDefMap()
-            if not answer.metadata["signature_def"].Unpack(definitions):
-                raise RequestError("INTERNAL", f"{self._address} sent metadata of another kind.")
-        except BaseException:
-            self.close()
-            raise
-        self.inputs, self.outputs = {}, {}
-        for key, definition in definitions.signature_def.items():
-            for specs, infos in ((self.inputs, definition.inputs), (self.outputs, definition.outputs)):
-                specs[key] = {k: _spec(tf, info.dtype, info.tensor_shape) for k, info in infos.items()}
-
-    def _address_model(self, spec) -> None:
-        spec.name = self.name
-        if self._version is not None:
-            spec.version.value = self._version
-
-    def _send(self, method, request):
-        try:
-            return method(request, timeout=self._timeout)
-        except self._grpc.RpcError as error:
-            raise RequestError(error.code().name, f"{self._address}: {one_line(error.details() or '')}") from error
-
-    def _call(self, signature, arrays):
-        request = self._predict_pb2.PredictRequest()
-        self._address_model(request.model_spec)
-        request.model_spec.signature_name = signature
-        for key, array in arrays.items():
-            request.inputs[key].CopyFrom(self._tf.make_tensor_proto(array))
-        answer = self._send(self._stub.Predict, request)
-        return {key: self._tf.make_ndarray(value) for key, value in answer.outputs.items()}
-
-    def close(self):
-        self._channel.close()
+def _check_answer(signature: str, specs: dict[str, Spec], arrays: dict, answer: dict) -> None:
+    """Raises `RequestError` for an answer of other keys, dtypes or shapes than were declared and asked for, or with NaN."""
+    missing = sorted(set(specs) - set(answer))
+    if missing:
+        raise RequestError("INTERNAL", f"The answer of {signature!r} lacks {missing}; it has {sorted(answer)}.")
+    for key, spec in specs.items():
+        found, wanted = answer[key], _wanted(signature, spec.shape, arrays)
+        fits = len(found.shape) == len(wanted) and all(w in (None, n) for w, n in zip(wanted, found.shape, strict=True))
+        if found.dtype != spec.dtype or not fits or not found.size:
+            got = f"{found.dtype} {list(found.shape)}"
+            raise RequestError("INTERNAL", f"{key!r} of {signature!r} must be {spec.dtype} {list(wanted)}, got {got}.")
+        if found.dtype.kind == "f" and not np.isfinite(found).all():
+            raise RequestError("INTERNAL", f"{key!r} of {signature!r} has values that are not finite.")
+        if found.dtype.kind == "f" and key == "frames" and not (found.min() >= 0 and found.max() <= 1):
+            got = f"[{found.min():g}, {found.max():g}]"
+            raise RequestError("INTERNAL", f"{key!r} of {signature!r} must be in [0, 1], got values in {got}.")
 
 
-class RestModel(Model):
-    """A model on a server's REST port. Requests and answers are JSON in the column format ("inputs", "outputs")."""
-
-    def __init__(self, url, name: str, version: int | None, timeout: float, retries: int):
-        try:
-            import requests
-        except ImportError as error:
-            raise ValueError('The REST client needs requests: pip install "svg_tf[serving]".') from error
-        import tensorflow as tf
-
-        self._requests, self.name, self._timeout = requests, name, timeout
-        self._session = requests.Session()
-        self._session.trust_env = not is_loopback(url.hostname)  # no proxy between this machine and itself
-        # Answers that do not come in time are not asked for again (read=False); refused connections and 503 are.
-        repeat = requests.adapters.Retry(
-            total=retries, read=False, backoff_factor=FIRST_PAUSE, backoff_max=LONGEST_PAUSE, status_forcelist=[503],
-            allowed_methods=None, raise_on_status=False,
-        )  # fmt: skip
-        self._session.mount(f"{url.scheme}://", requests.adapters.HTTPAdapter(max_retries=repeat))
-        root = f"{url.scheme}://{url.netloc}{url.path.rstrip('/')}"
-        self._address = f"{root}/v1/models/{name}" + ("" if version is None else f"/versions/{version}")
-        try:
-            metadata = self._send("GET", f"{self._address}/metadata")
-            definitions = metadata["metadata"]["signature_def"]["signature_def"]
-            self.inputs, self.outputs = (
-                {key: {k: _json_spec(tf, i) for k, i in d[side].items()} for key, d in definitions.items() if d.get(side)}
-                for side in ("inputs", "outputs")
-            )
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            self.close()
-            if isinstance(error, RequestError):
-                raise
-            raise RequestError("INTERNAL", f"{self._address} sent metadata of another kind ({error}).") from error
-
-    def _send(self, method: str, address: str, body: str | None = None):
-        headers = {"Content-Type": "application/json"}
-        try:
-            answer = self._session.request(
-                method, address, data=body, headers=headers, timeout=self._timeout, stream=True, allow_redirects=False
-            )
-            with answer:
-                content = bytearray()
-                for part in answer.iter_content(1 << 20):
-                    content += part
-                    if len(content) > MAX_MESSAGE:
-                        raise RequestError("RESOURCE_EXHAUSTED", f"{address}: an answer of more than {MAX_MESSAGE} bytes.")
-        except self._requests.exceptions.Timeout as error:
-            raise RequestError("DEADLINE_EXCEEDED", f"{address}: no answer within {self._timeout:g} s.") from error
-        except self._requests.exceptions.RequestException as error:
-            raise RequestError("UNAVAILABLE", f"{address}: {one_line(str(error))}") from error
-        try:
-            value = json.loads(content)
-        except ValueError:
-            value = {"error": f"an answer that is not JSON (HTTP {answer.status_code})"}
-        if answer.status_code != 200 or not isinstance(value, dict) or "error" in value:
-            message = str(value.get("error", "")) if isinstance(value, dict) else ""
-            raise RequestError(_HTTP_CODES.get(answer.status_code, "UNKNOWN"), f"{address}: {one_line(message)}")
-        return value
-
-    def _call(self, signature, arrays):
-        body = {"signature_name": signature, "inputs": {key: array.tolist() for key, array in arrays.items()}}
-        answer = self._send("POST", f"{self._address}:predict", json.dumps(body, allow_nan=False))
-        specs = self.outputs[signature]
-        try:
-            outputs = answer["outputs"]
-            if len(specs) == 1:  # a single output comes without its name
-                outputs = {next(iter(specs)): outputs}
-            return {key: np.asarray(outputs[key], spec.dtype) for key, spec in specs.items()}
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise RequestError("INTERNAL", f"{self._address}: outputs of another kind ({error}).") from error
-
-    def close(self):
-        self._session.close()
+def _wanted(signature: str, shape: tuple, arrays: dict) -> tuple:
+    """The declared shape with what the request fixes: its batch, the frames that follow given ones, and samples and frames
+    where it asks for a number of them."""
+    wanted = list(shape)
+    frames = arrays.get("frames")
+    if wanted and wanted[0] is None and frames is not None and frames.ndim:
+        wanted[0] = frames.shape[0]
+    if signature in (RECONSTRUCT, UNCERTAINTY) and wanted[1:2] == [None] and frames is not None and frames.ndim > 1:
+        wanted[1] = frames.shape[1] - 1
+    if len(wanted) == 6:  # futures [B, S, F, H, W, C]
+        for axis, key in ((1, "n_samples"), (2, "n_future")):
+            if key in arrays and wanted[axis] is None:
+                wanted[axis] = int(arrays[key])
+    return tuple(wanted)
 
 
 def require_serving_api() -> None:
@@ -232,13 +131,3 @@ def one_line(message: str) -> str:
     if found:  # "assertion failed: [what was expected; got] [value]" -> "what was expected; got [value]"
         text = asserted.replace("] [", " [", 1).replace("\\'", "'")
     return " ".join(text.split())[:500]
-
-
-def _spec(tf, dtype: int, shape) -> Spec:
-    dims = tuple(None if d.size < 0 else d.size for d in shape.dim)
-    return Spec(np.dtype(tf.as_dtype(dtype).as_numpy_dtype), dims)
-
-
-def _json_spec(tf, info: dict) -> Spec:
-    dims = tuple(None if int(d["size"]) < 0 else int(d["size"]) for d in info["tensor_shape"].get("dim", []))
-    return Spec(np.dtype(tf.as_dtype(info["dtype"].removeprefix("DT_").lower()).as_numpy_dtype), dims)

@@ -1,16 +1,26 @@
 """The exported graph: each signature checks its request, scales pixels, and calls the model's in-graph functions.
 
 All checks run in the graph, so that every server answers a bad request with INVALID_ARGUMENT and says what was expected.
-Batch, context length, n_future and n_samples are dynamic. Normalisation is by running statistics, and noise follows from
+Batch, context length, n_future and n_samples are dynamic. Normalization is by running statistics, and noise follows from
 each sequence's own seed: an answer does not depend on what else is in the batch.
+
+It would by rounding: products of few rows are summed in another order than those of many, and a model that is fed its own
+frames amplifies the last bit. With oneDNN's kernels hardly a bit differs from LEAST_ROWS rows on (docs/serving.md says when), so
+that fewer samples are computed as that many.
 """
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 import tensorflow as tf
 
 from data_pipelines import transform
-from svg_tf.families.interface import ForecastsUncertainty, Reconstructs, Sampling
-from svg_tf.serving import DEFAULT, GENERATE, GENERATE_FLOAT, RECONSTRUCT, UNCERTAINTY
+from data_pipelines.checks import require
+from svg_tf.families.interface import AddsSignatures, ForecastsUncertainty, Reconstructs, Sampling
+from svg_tf.serving import DEFAULT, GENERATE, GENERATE_FLOAT, RECONSTRUCT, UNCERTAINTY, footprint
 from svg_tf.serving.limits import Limits
+
+LEAST_ROWS = 16
 
 
 class Variables(tf.Module):
@@ -24,8 +34,15 @@ class Variables(tf.Module):
         self.model_variables = [variable.value for variable in model.weights]
 
 
-def build(model, n_future: int, n_samples: int, limits: Limits) -> dict:
-    """The signatures of a `VideoPredictor` by name, as concrete functions (B, T, and S, F where they are inputs, are dynamic):
+class Signatures(NamedTuple):
+    """Concrete functions by name, and the limits that they check: those asked for, within the model's memory."""
+
+    functions: dict[str, Callable]
+    limits: Limits
+
+
+def build(model, n_future: int, n_samples: int, limits: Limits, least_rows: int = LEAST_ROWS) -> Signatures:
+    """The signatures of a `VideoPredictor` by name (B, T, and S, F where they are inputs, are dynamic):
 
     serving_default  frames uint8 [B, T >= n_past, H, W, C], seed int32 [B, 2]
                      -> frames uint8 [B, n_samples, n_future, H, W, C], n_samples and n_future as given here
@@ -34,20 +51,28 @@ def build(model, n_future: int, n_samples: int, limits: Limits) -> dict:
     reconstruct      frames uint8 [B, T >= 2 (SRVP: >= k), H, W, C], seed -> frames uint8 [B, T-1, H, W, C]: z_t from the
                      posterior (SVG: teacher-forced)
     uncertainty      frames uint8 [B, T >= 2 (SRVP: >= k), H, W, C] -> sigma float32 [B, T-1, z_dim]: the prior's sigma_psi
-                     for x_1 ... x_{T-1} (paper Fig. 6); absent for a model without latents
+                     for x_1 ... x_{T-1} (paper Fig. 6); absent for a model without a learned prior
+    and those that the model adds (`AddsSignatures`).
+
+    least_rows: samples B * S that are computed where fewer are asked for; 1: as many as are asked for.
+    Raises `ValueError` for a model whose frames do not fit into `limits.max_bytes`.
     """
     config = model.config
     size = [*config.frame_shape]
     least = model.least_frames
-    pixels = tf.TensorSpec([None, None, *size], tf.uint8, name="frames")
-    floats = tf.TensorSpec([None, None, *size], tf.float32, name="frames")
-    seeds = tf.TensorSpec([None, 2], tf.int32, name="seed")
-    counts = [tf.TensorSpec([], tf.int32, name=name) for name in ("n_future", "n_samples")]
+    pixels = {"frames": tf.TensorSpec([None, None, *size], tf.uint8)}
+    floats = {"frames": tf.TensorSpec([None, None, *size], tf.float32)}
+    seeds = {"seed": tf.TensorSpec([None, 2], tf.int32)}
+    counts = {name: tf.TensorSpec([], tf.int32) for name in ("n_future", "n_samples")}
 
     # One function that the three signatures call, so that the file holds its graph once.
-    @tf.function(input_signature=[tf.TensorSpec([None, None, *size], tf.float32), seeds, *counts])
+    @tf.function(input_signature=[*floats.values(), *seeds.values(), *counts.values()])
     def generated(x, seed, n_future, n_samples):
-        return model.sample(x, seed, Sampling(n_future, n_samples))
+        batch = tf.shape(x)[0]
+        computed = tf.maximum(n_samples, (least_rows + batch - 1) // batch)
+        return model.sample(x, seed, Sampling(n_future, computed))[:, :n_samples]
+
+    limits = limits.within(footprint.of(generated.get_concrete_function().graph, config.frame_shape))
 
     def futures(frames, seed, n_future, n_samples):
         frames = _checked_frames(frames, size, config.n_past, limits)
@@ -55,7 +80,7 @@ def build(model, n_future: int, n_samples: int, limits: Limits) -> dict:
         n_future = _checked_count("n_future", n_future, limits.max_steps)
         n_samples = _checked_count("n_samples", n_samples, limits.max_samples)
         n_future, n_samples = _checked_total(frames, n_future, n_samples, limits)
-        x = transform.to_float(frames) if frames.dtype == tf.uint8 else frames
+        x = _to_float(frames) if frames.dtype == tf.uint8 else frames
         return generated(x, seed, n_future, n_samples)
 
     def serving_default(frames, seed):
@@ -72,25 +97,56 @@ def build(model, n_future: int, n_samples: int, limits: Limits) -> dict:
     def reconstruct(frames, seed):
         frames = _checked_frames(frames, size, least, limits)
         seed = _checked_seed(seed, frames)
-        return {"frames": transform.to_uint8(model.reconstruct_in_graph(transform.to_float(frames), seed))}
+        return {"frames": transform.to_uint8(model.reconstruct_in_graph(_to_float(frames), seed))}
 
     def uncertainty(frames):
         frames = _checked_frames(frames, size, least, limits)
-        return {"sigma": model.prior_scale_in_graph(transform.to_float(frames))}
+        return {"sigma": model.prior_scale_in_graph(_to_float(frames))}
 
     functions = {
-        DEFAULT: (serving_default, [pixels, seeds]),
-        GENERATE: (generate, [pixels, seeds, *counts]),
-        GENERATE_FLOAT: (generate_float, [floats, seeds, *counts]),
+        DEFAULT: (serving_default, pixels | seeds),
+        GENERATE: (generate, pixels | seeds | counts),
+        GENERATE_FLOAT: (generate_float, floats | seeds | counts),
     }
     if model.can(Reconstructs):
-        functions[RECONSTRUCT] = (reconstruct, [pixels, seeds])
+        functions[RECONSTRUCT] = (reconstruct, pixels | seeds)
     if model.can(ForecastsUncertainty):
-        functions[UNCERTAINTY] = (uncertainty, [pixels])
-    return {
-        name: tf.function(function, input_signature=specs).get_concrete_function()
-        for name, (function, specs) in functions.items()
-    }
+        functions[UNCERTAINTY] = (uncertainty, pixels)
+    if model.can(AddsSignatures):
+        for name, (function, specs) in model.extra_signatures().items():
+            require(name not in functions, f"{type(model).__name__} adds the signature {name!r}, which all models have.")
+            functions[name] = (_checking(function, specs, size, least, limits), specs)
+    return Signatures({name: _concrete(function, specs) for name, (function, specs) in functions.items()}, limits)
+
+
+def _concrete(function, specs: dict[str, tf.TensorSpec]):
+    """`function` of tensors by name, which are the inputs of its signature."""
+    named = [tf.TensorSpec(spec.shape, spec.dtype, name=name) for name, spec in specs.items()]
+
+    def by_position(*tensors):
+        return function(**dict(zip(specs, tensors, strict=True)))
+
+    return tf.function(by_position, input_signature=named).get_concrete_function()
+
+
+def _checking(function, specs: dict, size, least: int, limits: Limits):
+    """A family's own function, its frames and seeds checked as those of all signatures are."""
+
+    def checked(**tensors):
+        if "frames" in specs:
+            tensors["frames"] = _checked_frames(tensors["frames"], size, least, limits)
+            if "seed" in specs:
+                tensors["seed"] = _checked_seed(tensors["seed"], tensors["frames"])
+        return function(**tensors)
+
+    return checked
+
+
+def _to_float(pixels) -> tf.Tensor:
+    """As `transform.to_float`, to the last bit also where a graph is optimized: from a division by a constant TensorFlow makes
+    a product with its reciprocal, and the answer would differ from that for the same frames as floats."""
+    levels = tf.raw_ops.PlaceholderWithDefault(input=255.0, shape=[])
+    return tf.cast(pixels, tf.float32) / levels
 
 
 def _require(condition, message: str, *received) -> tf.Operation:

@@ -26,7 +26,9 @@ def run_step(model, program: Program, due: Due, batch, rows) -> dict:
         gradients = tape.gradient(loss, variables)
         optimizer.apply(clipped(gradients, optimizer), variables)
         reported |= {program.metric(update, term): value for term, value in values.items()}
-    model.clock.assign_add(1)
+    # After the batch is there: where the data ends in this step, nothing must move.
+    with tf.control_dependencies([*reported.values(), rows]):
+        model.clock.assign_add(1)
     return with_loss(reported)
 
 

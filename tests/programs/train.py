@@ -9,7 +9,7 @@ import sys
 import keras
 import tensorflow as tf
 
-from svg_tf import cli, config, training
+from svg_tf import config, training
 from svg_tf.training import callbacks
 
 
@@ -44,7 +44,7 @@ def main(run_dir, file, number="0", step="0", devices="1"):
         training.train(experiment, run_dir, verbose=False, callbacks=[Signal(int(number), int(step))])
     except callbacks.Preempted as stopped:
         print(stopped, file=sys.stderr)
-        return cli.EXIT_PREEMPTED
+        return 75
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Convolution, normalisation and LSTM kernels against TensorFlow's own operations and automatic differentiation."""
+"""Convolution, normalization and LSTM kernels against TensorFlow's own operations and automatic differentiation."""
 
 import numpy as np
 import pytest
@@ -87,9 +87,10 @@ def test_lstm_backward_equals_automatic_differentiation():
     assert_equal(outputs_and_gradients(kernels.lstm, *inputs), outputs_and_gradients(reference, *inputs))
 
 
-def test_with_head_equals_slicing():
+def test_split_off_head_equals_slicing():
     x = tf.random.Generator.from_seed(4).normal([4, 3])
-    assert_equal(outputs_and_gradients(lambda x: kernels.with_head(x, 2), x), outputs_and_gradients(lambda x: (x + 0, x[:2]), x))
+    expected = outputs_and_gradients(lambda x: (x + 0, x[:2]), x)
+    assert_equal(outputs_and_gradients(lambda x: kernels.split_off_head(x, 2), x), expected)
 
 
 @pytest.mark.parametrize("channels", [(20, 24), (3, 2)])  # in four parities, and by TensorFlow's transposed convolution

@@ -4,12 +4,13 @@ import keras
 import numpy as np
 import pytest
 
-from svg_tf.families.shapes import hold_last
+from svg_tf.families import backbone_cost
 from svg_tf.families.svg.config import SVGConfig
 from svg_tf.families.svg.model import SVG
 from svg_tf.layers import backbones
-from svg_tf.layers.convolution import BatchNorm
-from svg_tf.layers.recurrent import LSTM, GaussianLSTM
+from svg_tf.layers.convolution import BatchNorm, ConvBlock
+from svg_tf.layers.recurrent import LSTM, GaussianLSTM, LSTMLayer
+from svg_tf.skip_terms import HeldOverTime
 
 BN = 2  # trainable parameters a channel: gamma and beta
 
@@ -19,7 +20,7 @@ def trainable(layer):
 
 
 def test_parameters_of_dcgan_64_svg_lp():
-    """SVG-LP, DCGAN-64, nf 64, C 1, z 10. Biases before batch normalisation are left out: 1,088 + 960 fewer."""
+    """SVG-LP, DCGAN-64, nf 64, C 1, z 10. Biases before batch normalization are left out: 1,088 + 960 fewer."""
     model = SVG(SVGConfig())
     encoder = 16 * (1 * 64 + 64 * 128 + 128 * 256 + 256 * 512 + 512 * 128) + BN * (64 + 128 + 256 + 512 + 128)
     decoder = 16 * (128 * 512 + 2 * (512 * 256 + 256 * 128 + 128 * 64 + 64 * 1)) + BN * (512 + 256 + 128 + 64) + 1
@@ -39,8 +40,8 @@ def test_parameters_of_dcgan_64_svg_lp():
 
 def test_multiply_adds_of_dcgan_64():
     model = SVG(SVGConfig(prior="none"))
-    assert round(model.encoder.multiply_adds() / 1e6, 1) == 102.8
-    main, skip = model.decoder.multiply_adds()
+    assert round(backbone_cost.encoder_multiply_adds(model.encoder) / 1e6, 1) == 102.8
+    main, skip = backbone_cost.decoder_multiply_adds(model.decoder)
     assert round((main + skip) / 1e6, 1) == 204.5
     assert round(skip / 1e6, 1) == 101.7
 
@@ -54,7 +55,7 @@ def test_backbones_map_frames_to_codes_and_back(name, size):
     finest = size if name == "vgg" else size // 2
     assert [s.shape[:2] for s in skips] == [(2, finest >> i) for i in range(len(skips))]
     assert skips[-1].shape[1] == (8 if name == "vgg" else 4)
-    frames = decoder(h, decoder.skip_terms(skips), combine=hold_last(1, 2, 2), norm="batch")
+    frames = decoder(h, skips=decoder.skip_terms(skips, HeldOverTime(1, 2, 2)), norm="batch")
     assert frames.shape == x.shape
     assert 0 < float(frames.numpy().min()) < float(frames.numpy().max()) < 1
     full, _ = encoder(x, norm="batch")
@@ -77,11 +78,40 @@ def test_initial_values():
     gamma = np.concatenate([np.asarray(b.norm.gamma.value) for b in model.encoder.levels])
     assert abs(gamma.mean() - 1) < 0.01 and abs(gamma.std() / 0.02 - 1) < 0.2
     cell = model.frame_predictor.cells[0]
-    for weight in (cell.kernel, cell.recurrent_kernel, cell.bias):
+    for weight in (cell.kernel, cell.recurrent_kernel):
         value = np.asarray(weight.value)
         assert abs(value).max() <= 1 / 16
         assert abs(value.std() * 16 * np.sqrt(3) - 1) < 0.06  # uniform; no forget-gate offset in the bias
     assert not np.asarray(model.decoder.out.bias.value).any()
+
+
+def test_the_bias_of_an_lstm_starts_as_the_sum_of_the_published_cells_two():
+    """u + v, both U(-1/16, 1/16): a triangle from -1/8 to 1/8, whose distribution function at -1/16 is 1/8."""
+    keras.utils.set_random_seed(0)
+    bias = np.concatenate([np.asarray(LSTMLayer(1, 256).bias.value) for _ in range(40)])
+    assert abs(bias.std() / (np.sqrt(2 / 3) / 16) - 1) < 0.02 and abs(bias.mean()) < 1e-3  # 0.051
+    assert 0.115 < abs(bias).max() <= 0.125
+    for quarter, expected in ((-1 / 16, 1 / 8), (0, 1 / 2), (1 / 16, 7 / 8)):
+        assert abs((bias < quarter).mean() - expected) < 0.01
+    halves = bias.reshape(-1, 2).T
+    assert abs(np.corrcoef(halves)[0, 1]) < 0.05
+
+
+def test_a_frozen_normalization_stays_and_uses_its_averages():
+    """As Keras's does, also where a layer above is what was frozen."""
+    x = np.random.default_rng(1).normal(2.0, 3.0, (8, 4, 4, 3)).astype("float32")
+    block = ConvBlock("down", 3, 4)
+    block(x, norm="train")
+    expected = block(x, norm="running").numpy()
+    kept = [np.asarray(v.value) for v in block.variables]
+    for frozen in (block, block.norm):
+        frozen.trainable = False
+        np.testing.assert_array_equal(block(x, norm="train"), expected)
+        for before, variable in zip(kept, block.variables, strict=True):
+            np.testing.assert_array_equal(variable.value, before)
+        frozen.trainable = True
+    assert abs(block(x, norm="train").numpy() - expected).max() > 1e-3
+    assert (np.asarray(block.norm.moving_mean.value) != kept[-2]).any()
 
 
 def test_batch_norm_modes():

@@ -102,7 +102,7 @@ def test_files_are_whole_or_absent(tmp_path, monkeypatch):
     def full_disk(*_):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(v.os, "replace", full_disk)
+    monkeypatch.setattr(v.files.os, "replace", full_disk)
     with pytest.raises(OSError, match="No space"):
         v.save_gif(path, frames[::-1])
     assert path.read_bytes() == before

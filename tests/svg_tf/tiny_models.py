@@ -56,3 +56,20 @@ def experiment(model=None, checkpoint_every=3, optimizer=OptimizerConfig(), **tr
         train=dataclasses.replace(preset.train, epochs=2, checkpoint_every=checkpoint_every, optimizer=optimizer, **train),
         eval=dataclasses.replace(preset.eval, n_future=3, n_samples=2, validation_steps=2, summary_sequences=1),
     )
+
+
+class Repeater:
+    """A model that can do nothing but predict: the last context frame again, samples a little darker one after the other."""
+
+    config, deterministic = TINY, False
+
+    def __init__(self, shift: float = 0.0):
+        self.shift, self.weights = shift, []
+
+    def can(self, *capabilities) -> bool:
+        return False
+
+    def generate(self, frames, n_future, n_samples=1, seed=0, *, first_sample=0, **options):
+        last = np.asarray(frames)[:, None, -1:]
+        darker = self.shift + 0.05 * np.arange(first_sample, first_sample + n_samples, dtype=np.float32)
+        return np.repeat(np.clip(last - darker[:, None, None, None, None], 0, 1), n_future, axis=2).astype(np.float32)

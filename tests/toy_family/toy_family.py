@@ -1,7 +1,6 @@
 """An adversarial family in one file: layers of Keras's own, two optimizers, two phases (the generator alone, then both)."""
 
 import dataclasses
-import math
 import typing
 
 import keras
@@ -25,13 +24,12 @@ class ToyConfig(ModelConfig):
     summary = "toy of an adversarial family"
 
 
-_SETTINGS = {
+PRESETS = {"smmnist_toy": ({
     "model": {"family": "toy", "image_size": 32, "n_past": 2},
     "data": {"batch_size": 4, "n_future": 2, "moving_mnist": {"num_digits": 1, "digits": "uci"}},
     "train": {"epochs": 2, "steps_per_epoch": 5, "checkpoint_every": 3, "optimizers": {"discriminator": {"learning_rate": 1e-3}}},
     "eval": {"n_future": 3, "n_samples": 2, "validation_steps": 2, "summary_sequences": 1},
-}
-PRESETS = {"smmnist_toy": (_SETTINGS,)}
+},)}
 
 
 @keras.saving.register_keras_serializable(package="tests")
@@ -42,10 +40,10 @@ class Toy(VideoPredictor):
         super().__init__(config, **kwargs)
         c, shape = self.config, self.config.frame_shape
         self._generator = keras.Sequential([keras.Input((*shape[:2], 2)), keras.layers.Conv2D(c.units, 3, padding="same")])
-        self.heads = {"frame": keras.layers.Conv2D(shape[2], 1, activation="sigmoid")}
+        self.heads = {"frame": keras.layers.Conv2D(shape[2], 1, activation="sigmoid", dtype="float32")}
         self.heads["frame"].build((None, *shape[:2], c.units))
-        self.judge = [keras.layers.Flatten(), keras.layers.Dense(1)]
-        self.judge[1].build((None, math.prod(shape)))
+        self.judge = [keras.layers.Flatten(), keras.layers.Dense(1, dtype="float32")]
+        self.judge[1].build((None, shape[0] * shape[1] * shape[2]))
         self.built = True
 
     def make_program(self):

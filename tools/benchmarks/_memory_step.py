@@ -12,7 +12,7 @@ import sys
 import tensorflow as tf
 
 from svg_tf import presets, training
-from svg_tf.families.svg import memory
+from svg_tf.families import cost
 
 
 def resident(field: str) -> int:
@@ -53,7 +53,7 @@ def main() -> None:
         step(frames).numpy()
         peaks.append(resident("VmHWM"))
     after = in_use()
-    expected = memory.training_memory(model, a["batch_size"], length, a["recompute"])
+    expected = cost.of(model).training_memory(a["batch_size"], length, a["recompute"])
     print("RESULT", end="")
     json.dump(
         {

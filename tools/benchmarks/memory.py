@@ -1,7 +1,8 @@
 """Memory of training steps against the activations that the backward pass must keep, with and without recomputation.
 
 Above the line: resident size at its peak minus that of the built model with its optimizer slots (Linux). Below it: the sum
-of the activations kept without recomputation, as `svg_tf.families.svg.memory` derives and lists them. Each case runs in a process of its own.
+of the activations kept without recomputation, as the family's cost accounting (`svg_tf.families.cost`) derives and lists them.
+Each case runs in a process of its own.
 """
 
 import argparse
@@ -40,8 +41,7 @@ def measure(case: dict, settings: dict) -> dict:
 
 def main(argv=None) -> int:
     parser = argparse.ArgumentParser(prog="benchmark.py memory", description=__doc__.splitlines()[0])
-    of_svg = [name for name in presets.names() if not presets.get(name).model.has_states]
-    parser.add_argument("--preset", default="smmnist_lp", choices=of_svg)
+    parser.add_argument("--preset", default="smmnist_lp", choices=presets.names())
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--steps", type=int, default=3, help="training steps")
     parser.add_argument("--precision", default="float32", choices=("float32", "mixed_bfloat16"))

@@ -6,11 +6,11 @@ once for each sequence, skip halves once for each sequence. Denominator: see `_c
 
 import argparse
 
-import _arithmetic
 import _common
 import numpy as np
 
 from svg_tf import presets, training
+from svg_tf.families import cost
 
 
 def main(argv=None) -> int:
@@ -36,7 +36,7 @@ def main(argv=None) -> int:
     rate.measure()
     seconds = _common.timed(sample, arguments.runs)
     rate.measure()
-    count = _arithmetic.sampling(model, config.n_past, arguments.n_future, arguments.samples)
+    count = cost.of(model).sampling_multiply_adds(config.n_past, arguments.n_future, arguments.samples)
     title = (
         f"Sampling, {arguments.preset}, {arguments.sequences} sequences x {arguments.samples} samples, "
         f"{config.n_past} -> {arguments.n_future}"

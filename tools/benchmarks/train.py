@@ -8,11 +8,11 @@ import argparse
 import dataclasses
 import time
 
-import _arithmetic
 import _common
 import tensorflow as tf
 
 from svg_tf import presets, training
+from svg_tf.families import cost
 
 
 def main(argv=None) -> int:
@@ -56,7 +56,13 @@ def main(argv=None) -> int:
         def batch():
             return fixed
 
-    step = tf.function(lambda frames: model.train_step({"frames": frames})["loss"], jit_compile=arguments.jit_compile)
+    def traced():
+        return tf.function(lambda frames: model.train_step({"frames": frames})["loss"], jit_compile=arguments.jit_compile)
+
+    step = traced()
+    if model.program.varies:  # the last phase, in which most is at work
+        model.clock.assign(([0] + [phase.until for phase in model.program.phases[:-1]])[-1])
+        step = model.by_kind_of_step(traced)
     for _ in range(2):
         step(batch()).numpy()
     rate.measure()
@@ -65,7 +71,7 @@ def main(argv=None) -> int:
     rate.measure()
     if waits:
         extra["wait_for_data"] = f"{max(waits) * 1e3:.1f} ms at most ({sum(waits) / sum(seconds):.2%} of the time)"
-    gigaops = 6 * arguments.batch_size * _arithmetic.training(model, steps) / 1e9
+    gigaops = 6 * arguments.batch_size * cost.of(model).training_multiply_adds(steps) / 1e9
     title = f"Training step, {arguments.preset}, batch {arguments.batch_size}, {steps} frames of {config.image_size} px"
     _common.report(title, seconds, arguments.batch_size * steps, gigaops, rate, extra, arguments.json)
     return 0

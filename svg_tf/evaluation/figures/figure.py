@@ -67,7 +67,8 @@ class Figure:
         """What this figure lacks with this model and data; None where it can be drawn."""
         for need in self.needs:
             if isinstance(need, type):
-                missing = None if model.can(need) else f"it needs a model that can do {need.__name__}; this is {model.config.summary}"
+                able = model.can(need)
+                missing = None if able else f"it needs a model with {need.__name__}; this is {model.config.summary}"
             else:
                 missing = need(model, experiment)
             if missing:

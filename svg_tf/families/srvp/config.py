@@ -55,9 +55,9 @@ class SRVPConfig(ModelConfig):
     beta_z: float = 2.0
     """Weight of the KL of z_t, summed over t."""
     residual_penalty: float = 1.0
-    """lambda: weight of the norms of the residuals, summed over Euler steps."""
+    """lambda: weight of the norms of the steps taken, dt * f, summed over Euler steps."""
     residual_gain: float = 1.41
-    """Gain of f's orthogonal initialisation."""
+    """Gain of f's orthogonal initialization."""
 
     def __post_init__(self):
         super().__post_init__()

@@ -12,11 +12,13 @@ Inference:
     z_t ~ q(z_t | x_1 ... x_t)         an LSTM over encodings
     w = content of k frames            whatever their order: random ones in training, the last k conditioning frames at test
 Objective per sequence, summed over pixels, frames and dimensions:
-    - sum_t log p(x_t) + beta_y KL(q(y_1) || N(0, I)) + beta_z sum_t KL(q(z_t) || p(z_t)) + lambda sum |f|_2
+    - sum_t log p(x_t) + beta_y KL(q(y_1) || N(0, I)) + beta_z sum_t KL(q(z_t) || p(z_t)) + lambda sum |dt f|_2
 
-What we do differently: batch normalisation in generation uses running statistics, as everywhere in this package; samples
+What we do differently: batch normalization in generation uses running statistics, as everywhere in this package; samples
 follow from a seed for each sequence; the states' arithmetic is float32 whatever the precision.
 """
+
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -26,15 +28,34 @@ from svg_tf import distributions, noise
 from svg_tf.families.base import VideoPredictor, dtype_policy
 from svg_tf.families.compiled import check_counts
 from svg_tf.families.interface import AnyFrameRate, Bound, ForecastsUncertainty, Program, Update
-from svg_tf.families.shapes import fold_time, frames_at, hold_last, length, swap_batch_time, unfold_time
+from svg_tf.families.shapes import fold_time, frames_at, length, swap_batch_time, unfold_time
 from svg_tf.families.srvp import sampling as srvp_sampling
 from svg_tf.families.srvp import transitions
 from svg_tf.families.srvp.config import SRVPConfig
 from svg_tf.layers import backbones
 from svg_tf.layers.mlp import MLP, Linear
 from svg_tf.layers.recurrent import LSTMLayer
+from svg_tf.skip_terms import HeldOverTime
 
 CONTENT = 1  # stream of a seed: which frames the content comes from
+
+
+class Encoded(NamedTuple):
+    """h [T, B, h_dim] of all frames; content [k, B, h_dim], those of the content's frames; maps of one frame a sequence, for the
+    skips, or None."""
+
+    h: Any
+    content: Any
+    maps: list | None
+
+
+class Inferred(NamedTuple):
+    """q(y_1); q(z_t) over [T-1, B, z_dim], or None without z; states [T, B, y_dim]; residual [B], norms of the steps taken."""
+
+    q_y: Any
+    q_z: Any
+    states: Any
+    residual: Any
 
 
 @keras.saving.register_keras_serializable(package="svg_tf")
@@ -109,17 +130,17 @@ class SRVP(VideoPredictor):
         norm "train" or "batch": content of random frames; "running": of the conditioning frames.
         """
         x = swap_batch_time(frames)
-        h, h_content, skips = self.encode(tf.cast(x, self.compute_dtype), seed, norm)
+        h, h_content, maps = self.encode(tf.cast(x, self.compute_dtype), seed, norm)
         q_y, q_z, states, residual = self.infer(h, seed)
         steps, batch = length(x), tf.shape(states)[1]
         inputs = tf.concat([tf.repeat(self.content(h_content)[None], steps, 0), tf.cast(states, h.dtype)], -1)
-        combine = hold_last(1, steps, batch)
-        x_hat = self.decoder(fold_time(inputs), self.decoder.skip_terms(skips), combine=combine, norm=norm)
+        skips = self.decoder.skip_terms(maps, HeldOverTime(1, steps, batch))
+        x_hat = self.decoder(fold_time(inputs), skips=skips, norm=norm, recompute=self._recomputes(norm))
         x_hat = unfold_time(x_hat, steps, batch)
         kl_y = distributions.kl(q_y, distributions.standard_normal_like(q_y))[None]
         kl_z = sigma_q = sigma_p = tf.zeros([steps - 1, batch])
         if self.stochastic:
-            p_z = self.prior_of(states[:-1])
+            p_z = self.prior_z(states[:-1])
             kl_z, sigma_q, sigma_p = distributions.kl(q_z, p_z), q_z.stddev(), p_z.stddev()
         else:
             sigma_q, sigma_p = sigma_q[..., None], sigma_p[..., None]
@@ -134,8 +155,8 @@ class SRVP(VideoPredictor):
             "sigma_prior": sigma_p,
         }
 
-    def encode(self, x, seed, norm):
-        """x [T, B, H, W, C] -> (h [T, B, h_dim], encodings of the content's frames [k, B, h_dim], skips of one frame each)."""
+    def encode(self, x, seed, norm) -> Encoded:
+        """x [T, B, H, W, C]. Content and skips: of random frames; with norm "running" of the conditioning frames."""
         steps, batch, c = length(x), tf.shape(x)[1], self.config
         conditioning = self._conditioning(steps)
         if norm == "running":
@@ -144,14 +165,14 @@ class SRVP(VideoPredictor):
         chosen = tf.transpose(tf.math.top_k(tf.transpose(scores[..., 0]), c.k).indices)  # [k, B], none twice
         if not c.skips:
             h, _ = self._encoded(x, norm)
-            return h, frames_at(h, chosen), None
+            return Encoded(h, frames_at(h, chosen), None)
         # The frame of the skips changes places with the first one, so that only the first maps have to be kept for them.
         first = tf.argmax(scores[..., 1], axis=0, output_type=tf.int32)[None]
         times = tf.range(steps)[:, None]
         order = tf.where(times == 0, first, tf.where(times == first, 0, times))
-        h, skips = self._encoded(frames_at(x, order), norm, head=batch)
+        h, maps = self._encoded(frames_at(x, order), norm, head=batch)
         h = frames_at(h, order)
-        return h, frames_at(h, chosen), skips
+        return Encoded(h, frames_at(h, chosen), maps)
 
     def _conditioning(self, steps):
         """How many of `steps` frames (int or tensor) are conditioning frames. Raises `ValueError` for too few frames."""
@@ -162,47 +183,53 @@ class SRVP(VideoPredictor):
             raise ValueError(f"Batches must have at least {self.least_frames} frames (k = {c.k}), got {steps}.")
         return min(c.n_past, steps)
 
-    def encode_context(self, x, conditioning, norm):
+    def encode_context(self, x, conditioning, norm) -> Encoded:
         """As `encode`, with content of the last k of the first `conditioning` frames and the skips of the last of these."""
         batch = tf.shape(x)[1]
-        h, skips = self._encoded(x, norm, head=conditioning * batch)
-        skips = [skip[(conditioning - 1) * batch :] for skip in skips] if self.config.skips else None
-        return h, h[conditioning - self.config.k : conditioning], skips
+        h, maps = self._encoded(x, norm, head=conditioning * batch)
+        maps = [skip[(conditioning - 1) * batch :] for skip in maps] if self.config.skips else None
+        return Encoded(h, h[conditioning - self.config.k : conditioning], maps)
 
     def _encoded(self, x, norm, head=None):
-        h, skips = self.encoder(fold_time(x), norm=norm, head=head)
-        return unfold_time(h, tf.shape(x)[0], tf.shape(x)[1]), skips
+        h, maps = self.encoder(fold_time(x), norm=norm, head=head, recompute=self._recomputes(norm))
+        return unfold_time(h, tf.shape(x)[0], tf.shape(x)[1]), maps
+
+    def _recomputes(self, norm) -> bool:
+        return self.recompute and norm == "train"
 
     def content(self, h):
         """h [k, B, h_dim] -> w [B, w_dim]."""
         h = tf.ensure_shape(h, [self.config.k, None, None])  # in graphs of any length
         return tf.tanh(self.content_head(tf.reduce_sum(tf.nn.relu(self.content_hidden(h)), axis=0)))
 
-    def first_state_of(self, h):
+    def infer_y1(self, h):
         """q(y_1 | x_1 ... x_k)."""
         h = tf.ensure_shape(h[: self.config.k], [self.config.k, None, self.config.h_dim])
         return distributions.diagonal_gaussian_of_scale(self.first_state(tf.concat(tf.unstack(h), axis=-1)))
 
-    def posteriors(self, h):
+    def posterior_z(self, h):
         """q(z_t | x_1 ... x_t) of t = 2 ... T, as a distribution over [T-1, B, z_dim]."""
         zeros = tf.zeros([tf.shape(h)[1], self.config.inference_size], h.dtype)
         features, _ = self.posterior(h, (zeros, zeros))
         return distributions.diagonal_gaussian_of_scale(self.posterior_head(features[1:]))
 
-    def prior_of(self, states):
+    def prior_z(self, states):
+        """p(z_{t+1} | y_t)."""
         return distributions.diagonal_gaussian_of_scale(self.prior(states))
 
-    def infer(self, h, seed, use_mean=False):
-        """h [T, B, h_dim] -> (q(y_1), q(z) or None, states [T, B, y_dim], norms of the residuals [B])."""
+    def infer(self, h, seed, use_mean=False) -> Inferred:
+        """h [T, B, h_dim]; use_mean: the posteriors' means in place of samples."""
         steps, batch, c = length(h), tf.shape(h)[1], self.config
-        q_y, q_z = self.first_state_of(h), self.posteriors(h) if self.stochastic else None
-        y, z = q_y.mean(), q_z.mean() if self.stochastic else tf.zeros([steps - 1, batch, 0])
+        q_y = self.infer_y1(h)
+        q_z = self.posterior_z(h) if self.stochastic else None
+        y = q_y.mean()
+        z = q_z.mean() if self.stochastic else tf.zeros([steps - 1, batch, 0])
         if not use_mean:
             draws = noise.of_sequences(seed, steps, batch, max(c.y_dim, c.z_dim))
             y = distributions.sample(q_y, draws[0, :, : c.y_dim])
             z = distributions.sample(q_z, draws[1:, :, : c.z_dim]) if self.stochastic else z
         states, norms = transitions.trajectory(self.transition, y, z, c.n_euler)
-        return q_y, q_z, states, norms
+        return Inferred(q_y, q_z, states, norms)
 
     # ---- use ------------------------------------------------------------------------------------------------------
 
@@ -210,9 +237,9 @@ class SRVP(VideoPredictor):
         """Reconstruction with the posterior's means: [B, T, H, W, C] -> [B, T, H, W, C]."""
         norm = "batch" if training else "running"
         x = self.time_major(self.frames_of(frames))
-        h, h_content, skips = self.encode_context(x, self._conditioning(length(x)), norm)
-        *_, states, _ = self.infer(h, None, use_mean=True)
-        return swap_batch_time(srvp_sampling.decode(self, states, self.content(h_content), skips, norm=norm))
+        encoded = self.encode_context(x, self._conditioning(length(x)), norm)
+        states = self.infer(encoded.h, None, use_mean=True).states
+        return swap_batch_time(srvp_sampling.decode(self, states, encoded, norm=norm))
 
     def reconstruct(self, frames, seed=0, *, closed_loop=False, use_mean=False):
         """Frames with y_1 and z_t from the posteriors: float [B, T >= k, H, W, C] -> float32 [B, T-1, H, W, C], of x_2 ... x_T.
@@ -224,8 +251,8 @@ class SRVP(VideoPredictor):
 
     def prior_scale(self, frames):
         """Sigma of the prior of z_t for x_2 ... x_T, given the states that the frames before each lead to (Fig. 6): float
-        [B, T >= k, H, W, C] -> float32 [B, T-1, z_dim]. The first state is inferred from k frames, so that the first k values have
-        seen all of these. Raises `ValueError` for a model without z.
+        [B, T >= k, H, W, C] -> float32 [B, T-1, z_dim]. The first state is inferred from k frames: the first k values have seen
+        all of these. Raises `ValueError` for a model without z.
         """
         require(self.stochastic, f"prior_scale needs a model with latents; this one is {self.config.summary}.")
         frames, _ = self._checked(frames, self.least_frames)
@@ -244,7 +271,8 @@ class SRVP(VideoPredictor):
         motion, seeds = self._checked(frames_motion, self.least_frames, seed, "frames of the motion")
         if content.shape[0] != motion.shape[0]:
             raise ValueError(f"Content and motion must be as many sequences, got {content.shape[0]} and {motion.shape[0]}.")
-        return self._compiled_methods.run(self.swap_content_in_graph, content, motion, seeds, n_future=n_future, use_mean=use_mean)
+        options = {"n_future": n_future, "use_mean": use_mean}
+        return self._compiled_methods.run(self.swap_content_in_graph, content, motion, seeds, **options)
 
     def interpolate(self, frames_from, frames_to, n_frames):
         """Frames between two states: from the last state of one video to that of another, with the content of the first

@@ -7,11 +7,14 @@ Frames are float32 [B, T, H, W, C], seeds int32 [B, 2]; T may be known at run ti
 import tensorflow as tf
 
 from svg_tf import distributions, noise
+from svg_tf.families import backbone_cost
 from svg_tf.families.interface import Sampling
-from svg_tf.families.shapes import fold_time, length, spread, swap_batch_time, unfold_time
+from svg_tf.families.shapes import fold_time, length, swap_batch_time, unfold_time
 from svg_tf.families.srvp import transitions
+from svg_tf.skip_terms import SharedBySamples
 
-FRAMES_AT_ONCE = 1024  # decoded together
+FRAMES_AT_ONCE = 1024  # decoded together, fewer where their maps are large
+BYTES_AT_ONCE = 1 << 30
 FUTURE = 2  # stream of a seed: z after the frames of a content swap
 
 
@@ -19,8 +22,9 @@ def generate(model, frames, seeds, sampling: Sampling):
     """Samples of futures -> float32 [B, S, n_future * frame_rate, H, W, C]."""
     c, n_future, n_samples, norm = model.config, sampling.n_future, sampling.n_samples, sampling.norm
     x = model.time_major(frames)
-    h, h_content, skips = model.encode_context(x, length(x), norm)
-    q_y, q_z = model.first_state_of(h), model.posteriors(h) if model.stochastic else None
+    encoded = model.encode_context(x, length(x), norm)
+    q_y = model.infer_y1(encoded.h)
+    q_z = model.posterior_z(encoded.h) if model.stochastic else None
     context = length(x) - 1
     row_seeds = noise.sample_seeds(seeds, sampling.first_sample, n_samples)
     draws = noise.of_sequences(row_seeds, 1 + context + n_future, tf.shape(row_seeds)[0], max(c.y_dim, c.z_dim))
@@ -36,45 +40,46 @@ def generate(model, frames, seeds, sampling: Sampling):
     # One step size throughout, over the context too.
     states, _ = transitions.trajectory(model.transition, y, z, c.n_euler * sampling.frame_rate)
     future = futures(model, states[-1], z_noise[context:], n_future, sampling.frame_rate)
-    x_hat = swap_batch_time(decode(model, future, model.content(h_content), skips, n_samples, norm))
+    x_hat = swap_batch_time(decode(model, future, encoded, n_samples, norm))
     return tf.reshape(x_hat, tf.concat([[-1, n_samples], tf.shape(x_hat)[1:]], 0))
 
 
 def reconstruct(model, frames, seeds, use_mean):
     """Frames with y_1 and z_t from the posteriors -> float32 [B, T-1, H, W, C]."""
-    h, h_content, skips = model.encode(model.time_major(frames), None, "running")
-    *_, states, _ = model.infer(h, seeds, use_mean)
-    return swap_batch_time(decode(model, states[1:], model.content(h_content), skips))
+    encoded = model.encode(model.time_major(frames), None, "running")
+    states = model.infer(encoded.h, seeds, use_mean).states
+    return swap_batch_time(decode(model, states[1:], encoded))
 
 
 def prior_scale(model, frames):
     """sigma_theta of z_2 ... z_T -> float32 [B, T-1, z_dim]. States are the posteriors' means; those of the first k frames have
     seen all of these."""
-    h, *_ = model.encode(model.time_major(frames), None, "running")
-    *_, states, _ = model.infer(h, None, use_mean=True)
-    return swap_batch_time(model.prior_of(states[:-1]).stddev())
+    encoded = model.encode(model.time_major(frames), None, "running")
+    states = model.infer(encoded.h, None, use_mean=True).states
+    return swap_batch_time(model.prior_z(states[:-1]).stddev())
 
 
 def swap_content(model, content, motion, seeds, n_future, use_mean):
     """States of `motion`, and n_future more, with the content of the last k of all frames of `content`."""
     x = model.time_major(content)
-    _, h_content, skips = model.encode_context(x, length(x), "running")
-    h, *_ = model.encode(model.time_major(motion), None, "running")
-    *_, states, _ = model.infer(h, seeds, use_mean)
+    appearance = model.encode_context(x, length(x), "running")
+    moving = model.encode(model.time_major(motion), None, "running")
+    states = model.infer(moving.h, seeds, use_mean).states
     if n_future:
-        z_noise = noise.of_sequences(noise.stream(seeds, FUTURE), n_future, tf.shape(h)[1], model.z_dim)
+        z_noise = noise.of_sequences(noise.stream(seeds, FUTURE), n_future, tf.shape(states)[1], model.z_dim)
         states = tf.concat([states, futures(model, states[-1], z_noise, n_future)], axis=0)
-    return swap_batch_time(decode(model, states, model.content(h_content), skips))
+    return swap_batch_time(decode(model, states, appearance))
 
 
 def interpolate(model, first, last, n_frames):
     """n_frames states on the line from the last one of `first` to the last one of `last`, with the content of `first`."""
     x = model.time_major(first)
-    h, h_content, skips = model.encode_context(x, length(x), "running")
-    h_last, *_ = model.encode(model.time_major(last), None, "running")
-    start, end = (model.infer(encoded, None, use_mean=True)[2][-1] for encoded in (h, h_last))
+    encoded = model.encode_context(x, length(x), "running")
+    encoded_last = model.encode(model.time_major(last), None, "running")
+    start = model.infer(encoded.h, None, use_mean=True).states[-1]
+    end = model.infer(encoded_last.h, None, use_mean=True).states[-1]
     weights = tf.linspace(0.0, 1.0, n_frames)[:, None, None]
-    return swap_batch_time(decode(model, start + weights * (end - start), model.content(h_content), skips))
+    return swap_batch_time(decode(model, start + weights * (end - start), encoded))
 
 
 def futures(model, y, z_noise, n_future, frame_rate=1):
@@ -83,24 +88,31 @@ def futures(model, y, z_noise, n_future, frame_rate=1):
     def next_projected(t, y):
         z = z_noise[t]
         if model.stochastic:
-            z = distributions.sample(model.prior_of(y), z)
+            z = distributions.sample(model.prior_z(y), z)
         return model.transition.project(z)
 
     return transitions.follow(model.transition, y, next_projected, n_future, model.config.n_euler, frame_rate)[0]
 
 
-def decode(model, states, w, skips, n_samples=1, norm="running"):
-    """states [F, B * S, y_dim], w [B, w_dim], skips of B frames or None -> float32 [F, B * S, H, W, C], a few frames of all
-    rows at a time."""
+def frames_at_once(decoder) -> int:
+    """How many frames the decoder's maps allow: what a convolution reads, what it writes, and its workspace."""
+    largest = max(map_.elements for block in backbone_cost.decoder_blocks(decoder) for map_ in block.maps)
+    return max(1, min(FRAMES_AT_ONCE, BYTES_AT_ONCE // (3 * 4 * largest)))
+
+
+def decode(model, states, encoded, n_samples=1, norm="running"):
+    """states [F, B * S, y_dim], with content and skips of `encoded` (model.encode) -> float32 [F, B * S, H, W, C].
+
+    A few frames of all rows at a time."""
     c, steps, rows = model.config, tf.shape(states)[0], tf.shape(states)[1]
-    terms = model.decoder.skip_terms(skips)
-    w = tf.repeat(w, n_samples, axis=0)
-    at_once = tf.maximum(1, FRAMES_AT_ONCE // tf.maximum(1, rows))
+    skips = model.decoder.skip_terms(encoded.maps, SharedBySamples(n_samples))
+    w = tf.repeat(model.content(encoded.content), n_samples, axis=0)
+    at_once = tf.maximum(1, frames_at_once(model.decoder) // tf.maximum(1, rows))
 
     def body(i, outputs):
         y = states[i * at_once : (i + 1) * at_once]
         inputs = tf.concat([tf.repeat(w[None], tf.shape(y)[0], 0), tf.cast(y, w.dtype)], axis=-1)
-        x_hat = model.decoder(fold_time(inputs), terms, combine=spread(n_samples), norm=norm)
+        x_hat = model.decoder(fold_time(inputs), skips=skips, norm=norm)
         return i + 1, outputs.write(i, tf.cast(x_hat, tf.float32))
 
     parts = (steps + at_once - 1) // at_once

@@ -1,4 +1,4 @@
-"""How SRVP's state moves from frame to frame: the residual step and the ablations of the slides, as objects with one face.
+"""How SRVP's state moves from frame to frame: the residual step and the ablations of the slides, as objects of one interface.
 
 residual  y_{t+dt} = y_t + dt f(y_t, z_{t+1})      Euler steps of an ODE whose right-hand side z redraws at each frame
 mlp       y_{t+1} = f(y_t, z_{t+1})
@@ -8,17 +8,20 @@ A transition first prepares the z of many frames at once (`project`), then moves
 arithmetic is float32, whatever the layers' precision: errors would add up over steps.
 """
 
+import math
+
 import keras
 import tensorflow as tf
 
 from svg_tf.families.srvp.config import SRVPConfig
 from svg_tf.layers.mlp import MLP, uniform
+from svg_tf.layers.recurrent import SumOfTwoUniforms
 
 UNROLLED_STEPS = 64  # longer trajectories, or those of unknown length, run in a graph loop
 
 
 class ResidualTransition(keras.layers.Layer):
-    """y + dt f(y, z), and the norm of f(y, z), which the objective penalises."""
+    """y + dt f(y, z), and the norm of the step taken, dt f(y, z), which the objective penalizes."""
 
     def __init__(self, config: SRVPConfig, z_dim: int, **kwargs):
         super().__init__(dtype="float32", **kwargs)
@@ -29,20 +32,26 @@ class ResidualTransition(keras.layers.Layer):
 
     def project(self, z):
         """z [..., z_dim] -> what `step` needs of it."""
-        return self.f.in_two(self.y_dim)[0](z)
+        return self.f.split_first_layer(self.y_dim)[0](z)
 
     def step(self, y, projected, dt: float):
-        """y [N, y_dim] -> (the state dt later, the norm of the residual [N])."""
-        residual = self.f.in_two(self.y_dim)[1](y, projected)
+        """y [N, y_dim] -> (the state dt later, the norm of the step taken [N])."""
+        taken = dt * self.f.split_first_layer(self.y_dim)[1](y, projected)
         # The norm has no gradient at 0.
-        return y + dt * residual, tf.sqrt(tf.reduce_sum(tf.square(residual), axis=-1) + 1e-12)
+        return y + taken, tf.sqrt(tf.reduce_sum(tf.square(taken), axis=-1) + 1e-12)
 
 
 class MLPTransition(ResidualTransition):
     """f(y, z)."""
 
     def step(self, y, projected, dt: float):
-        return self.f.in_two(self.y_dim)[1](y, projected), tf.zeros(tf.shape(y)[:1])
+        return self.f.split_first_layer(self.y_dim)[1](y, projected), tf.zeros(tf.shape(y)[:1])
+
+
+def _gru_bias(y_dim: int):
+    """Of the two gates PyTorch adds two biases; of the candidate the second one is `candidate_bias`."""
+    gates, candidate = SumOfTwoUniforms(1.0 / math.sqrt(y_dim)), uniform(y_dim)
+    return lambda shape, dtype=None: tf.concat([gates((2 * y_dim,), dtype), candidate((shape[0] - 2 * y_dim,), dtype)], axis=0)
 
 
 class GRUTransition(keras.layers.Layer):
@@ -52,18 +61,19 @@ class GRUTransition(keras.layers.Layer):
         super().__init__(dtype="float32", **kwargs)
         y_dim = config.y_dim
         self.y_dim = y_dim
-        weights = {
+        shapes = {
             "kernel": (z_dim, 3 * y_dim),
             "recurrent_kernel": (y_dim, 3 * y_dim),
             "bias": (3 * y_dim,),
             "candidate_bias": (y_dim,),
         }
-        for name, shape in weights.items():
-            setattr(self, name, self.add_weight(shape=shape, initializer=uniform(y_dim), name=name, autocast=False))
+        for name, shape in shapes.items():
+            initializer = _gru_bias(y_dim) if name == "bias" else uniform(y_dim)
+            setattr(self, name, self.add_weight(shape=shape, initializer=initializer, name=name, autocast=False))
         self.built = True
 
     def project(self, z):
-        if not self.kernel.shape[0]:  # see `MLP.in_two`
+        if not self.kernel.shape[0]:  # see `MLP.split_first_layer`
             return tf.reduce_sum(z, axis=-1, keepdims=True) + self.bias
         return tf.matmul(z, self.kernel) + self.bias
 

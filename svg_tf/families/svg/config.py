@@ -42,11 +42,11 @@ class SVGConfig(ModelConfig):
     """Frame whose encoder maps the decoder sees at t: x_{min(t-1, n_past-1)} (paper), the reference's
     x_{min(t-1, n_past-2)}, or always the previous frame, generated ones included."""
     batch_statistics: BatchStatistics = "folded"
-    """Training batch normalisation over B*T frames at once (folded) or, as the reference, per time step over B."""
+    """Training batch normalization over B*T frames at once (folded) or, as the reference, per time step over B."""
 
     bias_before_norm: bool = False
-    """Biases in the convolutions that batch normalisation follows, as in the reference. They cannot change what the
-    model computes in training (the normalisation subtracts them), so that they only drift with rounding errors."""
+    """Biases in the convolutions that batch normalization follows, as in the reference. They cannot change what the
+    model computes in training (the normalization subtracts them), so that they only drift with rounding errors."""
 
     def __post_init__(self):
         super().__post_init__()

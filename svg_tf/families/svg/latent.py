@@ -1,4 +1,4 @@
-"""Where z_t comes from: the three variants of the paper as objects with one face.
+"""Where z_t comes from: the three variants of the paper as objects of one interface.
 
 learned  SVG-LP: posterior q_phi(z_t | x_{1:t}), prior p_psi(z_t | x_{1:t-1})        (paper §3.2)
 fixed    SVG-FP: the same posterior, prior N(0, I)                                   (paper §3.1)
@@ -36,13 +36,13 @@ class FixedPriorLatent(keras.layers.Layer):
         """h: [T, B, g_dim], T >= 2. The posterior at t has seen h_1 ... h_t, the prior h_0 ... h_{t-1}."""
         mean, log_variance, _ = self.posterior(h[1:], self.posterior.initial_state(tf.shape(h)[1]))
         q = distributions.diagonal_gaussian(mean, log_variance)
-        p, state = self.priors(h[:-1])
+        p, state = self.prior_z(h[:-1])
         return Inferred(q, distributions.standard_normal_like(q) if p is None else p, state)
 
     def initial_prior_state(self, batch) -> tuple:
         return ()
 
-    def priors(self, h):
+    def prior_z(self, h):
         """h: [T, B, g_dim], T >= 1, from the start of the sequence -> (p over [T, B, z_dim] or None for N(0, I), state)."""
         return None, ()
 
@@ -61,7 +61,7 @@ class LearnedPriorLatent(FixedPriorLatent):
     def initial_prior_state(self, batch) -> tuple:
         return self.prior.initial_state(batch)
 
-    def priors(self, h):
+    def prior_z(self, h):
         mean, log_variance, state = self.prior(h, self.prior.initial_state(tf.shape(h)[1]))
         return distributions.diagonal_gaussian(mean, log_variance), state
 

@@ -6,15 +6,16 @@ Generative model, for t = 1 ... T-1 (0-based; x_0 ... x_{n_past-1} are given):
     x_t ~ N(mu_theta(t), .),                mu_theta(t) = Dec(g_t, skips of x_{min(t-1, n_past-1)})
 Posterior in training:
     z_t ~ q_phi(z_t | x_{1:t})              an LSTM over h_1 ... h_t
-Objective (eq. 2), minimised per sequence, teacher-forced:
+Objective (eq. 2), minimized per sequence, teacher-forced:
     sum_t mean_pixels (mu_theta(t) - x_t)^2 + beta * sum_t KL(q_phi || p_psi)
 
 What we do differently: time is folded into the batch (encoder, LSTM layers and decoder each run over all time steps at
-once, batch normalisation included); the skip is the last true frame, as the paper says, not the second-last, as the
-reference does; generation normalises by running statistics. See the README's table of deviations.
+once, batch normalization included); the skip is the last true frame, as the paper says, not the second-last, as the
+reference does; generation normalizes by running statistics. See the README's table of deviations.
 """
 
 import math
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -23,12 +24,20 @@ from data_pipelines.checks import require
 from svg_tf import distributions, losses, noise
 from svg_tf.families.base import VideoPredictor, dtype_policy
 from svg_tf.families.interface import Bound, ForecastsUncertainty, Program, Update
-from svg_tf.families.shapes import fold_time, hold_last, length, swap_batch_time, unfold_time
+from svg_tf.families.shapes import fold_time, length, swap_batch_time, unfold_time
 from svg_tf.families.svg import sampling as svg_sampling
 from svg_tf.families.svg.config import SVGConfig
-from svg_tf.families.svg.latent import LATENTS
+from svg_tf.families.svg.latent import LATENTS, Inferred
 from svg_tf.layers import backbones
 from svg_tf.layers.recurrent import LSTM
+from svg_tf.skip_terms import HeldOverTime
+
+
+class Forced(NamedTuple):
+    """Teacher-forced predictions [T-1, B, H, W, C], and what was inferred for them (None without latents)."""
+
+    x_hat: Any
+    inferred: Inferred | None
 
 
 @keras.saving.register_keras_serializable(package="svg_tf")
@@ -90,7 +99,7 @@ class SVG(VideoPredictor):
     def elbo_terms_of(self, frames, seed, norm) -> dict:
         """frames float32 [B, T, H, W, C], seed [2] or [B, 2] -> mse, kl [T-1, B], sigma_* [T-1, B, z_dim]; in-graph."""
         frames = self.time_major(frames)
-        x_hat, inferred = self._teacher_forced(frames, seed, norm)
+        x_hat, inferred = self.teacher_forced(frames, seed, norm)
         mse = losses.frame_mse(frames[1:], x_hat)
         if not self.stochastic:
             zeros = tf.zeros_like(mse)
@@ -98,11 +107,11 @@ class SVG(VideoPredictor):
         q, p = inferred.q, inferred.p
         return {"mse": mse, "kl": distributions.kl(q, p), "sigma_posterior": q.stddev(), "sigma_prior": p.stddev()}
 
-    def _teacher_forced(self, x, seed, norm, use_mean=False):
-        """x: [T, B, H, W, C] -> (x_hat [T-1, B, H, W, C], Inferred or None). All time steps go through as one batch."""
+    def teacher_forced(self, x, seed, norm, use_mean=False) -> Forced:
+        """x: [T, B, H, W, C]. All time steps go through as one batch."""
         steps, batch = length(x), tf.shape(x)[1]
-        distinct = self._skip_frames(steps)
-        h, skips = self.encode(x if self.stochastic else x[:-1], norm, distinct * batch)
+        distinct = self.skip_frames(steps)
+        h, maps = self.encode(x if self.stochastic else x[:-1], norm, distinct * batch)
         inferred, z = None, tf.zeros([steps - 1, batch, 0], h.dtype)
         if self.stochastic:
             inferred = self.latent.infer(h)
@@ -111,37 +120,40 @@ class SVG(VideoPredictor):
                 z = distributions.sample(inferred.q, noise.of_sequences(seed, steps - 1, batch, self.latent.z_dim))
         inputs = tf.concat([h[: steps - 1], tf.cast(z, h.dtype)], axis=-1)
         g, _ = self.frame_predictor(inputs, self.frame_predictor.initial_state(batch))
-        terms = self.decoder.skip_terms(skips)
-        return self.decode(g, terms, hold_last(distinct, steps - 1, batch), norm), inferred
+        skips = self.decoder.skip_terms(maps, HeldOverTime(distinct, steps - 1, batch))
+        return Forced(self.decode(g, skips, norm), inferred)
 
-    def _skip_frames(self, steps):
-        """Frames 0 ... k-1 whose maps the decoder uses; prediction t takes frame min(t-1, k-1)."""
+    def skip_frames(self, steps):
+        """How many of the first frames the decoder uses the maps of, k: prediction t takes frame min(t-1, k-1)."""
         k = {"last_context": self.config.n_past, "second_last_context": self.config.n_past - 1}.get(self.config.skips)
         if k is None:
             return steps - 1
         return min(k, steps - 1) if isinstance(steps, int) else tf.minimum(k, steps - 1)
 
     def encode(self, x, norm="running", head=None):
-        """x: [T, B, H, W, C] -> (h [T, B, g_dim], skips: a list of [head or T * B, h, w, c], time-major, finest first)."""
+        """x: [T, B, H, W, C] -> (h [T, B, g_dim], maps: a list of [head or T * B, h, w, c], time-major, finest first)."""
         time, batch = tf.shape(x)[0], tf.shape(x)[1]
-        h, skips = self.encoder(fold_time(x), norm=norm, groups=self._groups(x.shape[0], norm), head=head)
-        return unfold_time(h, time, batch), skips
+        settings = self._settings(x.shape[0], norm)
+        h, maps = self.encoder(fold_time(x), head=head, **settings)
+        return unfold_time(h, time, batch), maps
 
-    def decode(self, g, terms, combine, norm="running"):
-        """g: [T, B, g_dim], terms: `decoder.skip_terms` -> x_hat [T, B, H, W, C]."""
+    def decode(self, g, skips, norm="running"):
+        """g: [T, B, g_dim], skips: `SkipTerms` -> x_hat [T, B, H, W, C]."""
         time, batch = tf.shape(g)[0], tf.shape(g)[1]
-        x_hat = self.decoder(fold_time(g), terms, combine=combine, norm=norm, groups=self._groups(g.shape[0], norm))
+        x_hat = self.decoder(fold_time(g), skips=skips, **self._settings(g.shape[0], norm))
         return unfold_time(x_hat, time, batch)
 
-    def _groups(self, steps, norm) -> int:
-        return steps if norm != "running" and self.config.batch_statistics == "per_step" else 1
+    def _settings(self, steps, norm) -> dict:
+        """How the backbones run over `steps` time steps."""
+        by_step = norm != "running" and self.config.batch_statistics == "per_step"
+        return {"norm": norm, "groups": steps if by_step else 1, "recompute": self.recompute and norm == "train"}
 
     # ---- use ------------------------------------------------------------------------------------------------------
 
     def call(self, frames, training=False):
         """Teacher-forced reconstruction with the posterior's mean: [B, T, H, W, C] -> [B, T-1, H, W, C]."""
         x = self.time_major(self.frames_of(frames))
-        x_hat, _ = self._teacher_forced(x, noise.seed_pair(0), "batch" if training else "running", use_mean=True)
+        x_hat, _ = self.teacher_forced(x, noise.seed_pair(0), "batch" if training else "running", use_mean=True)
         return swap_batch_time(x_hat)
 
     def reconstruct(self, frames, seed=0, *, closed_loop=False, use_mean=False):

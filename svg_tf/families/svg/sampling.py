@@ -4,39 +4,47 @@ The conditioning frames are encoded, and the posterior and prior run over them, 
 skip halves are computed once for each sequence; only what differs between samples is computed for each sample.
 """
 
+from typing import Any, NamedTuple
+
 import tensorflow as tf
 
 from svg_tf import distributions, noise
 from svg_tf.families.interface import Sampling
-from svg_tf.families.shapes import length, spread, swap_batch_time
+from svg_tf.families.shapes import length, swap_batch_time
+from svg_tf.skip_terms import OwnRows, SharedBySamples, SkipTerms
 
 
-def rollout(model, start, n_future, next_z, norm):
+class Start(NamedTuple):
+    """Where a rollout of N rows starts: h [N, g_dim] of the last true frame, the states of predictor and prior, the skips."""
+
+    h: Any
+    predictor_state: tuple
+    latent_state: tuple
+    skips: SkipTerms
+
+
+def rollout(model, start: Start, n_future, next_z, norm):
     """Feeds predictions back for `n_future` steps.
 
-    start: (h [N, g_dim] of the last true frame, predictor state, prior state, skip terms, combine); next_z(i, h, state)
-    -> (z [N, z_dim], state) for the i-th predicted frame. Returns x_hat [n_future, N, H, W, C].
+    next_z(i, h, state) -> (z [N, z_dim], state) for the i-th predicted frame. Returns x_hat [n_future, N, H, W, C].
     """
-    h, predictor_state, latent_state, terms, combine = start
     c = model.config
     frame_shape = [None, c.image_size, c.image_size, c.channels]
     previous_skips = c.skips == "previous"
 
-    def predict(i, h, predictor_state, latent_state, terms):
+    def predict(i, h, predictor_state, latent_state, skips):
         z, latent_state = next_z(i, h, latent_state)
         g, predictor_state = model.frame_predictor(tf.concat([h, tf.cast(z, h.dtype)], -1)[None], predictor_state)
-        # From the second prediction on, "previous" skips come from each sample's own frames.
-        x_hat = model.decoder(g[0], terms, combine=combine, norm=norm)
+        x_hat = model.decoder(g[0], skips=skips, norm=norm)
         return x_hat, predictor_state, latent_state
 
-    x_hat, predictor_state, latent_state = predict(0, h, predictor_state, latent_state, terms)
+    x_hat, predictor_state, latent_state = predict(0, *start)
     outputs = tf.TensorArray(x_hat.dtype, size=n_future, element_shape=frame_shape).write(0, x_hat)
-    if previous_skips:
-        combine = tf.add
 
     def body(i, x_hat, predictor_state, latent_state, outputs):
-        h, skips = model.encoder(x_hat, norm=norm)
-        now = model.decoder.skip_terms(skips) if previous_skips else terms
+        h, maps = model.encoder(x_hat, norm=norm)
+        # From the second prediction on, "previous" skips come from each sample's own frames.
+        now = model.decoder.skip_terms(maps, OwnRows()) if previous_skips else start.skips
         x_hat, predictor_state, latent_state = predict(i, h, predictor_state, latent_state, now)
         x_hat = tf.ensure_shape(x_hat, frame_shape)
         return i + 1, x_hat, predictor_state, latent_state, outputs.write(i, x_hat)
@@ -46,14 +54,14 @@ def rollout(model, start, n_future, next_z, norm):
     return outputs.stack()
 
 
-def conditioned(model, frames, z_noise, n_samples, use_mean, norm):
-    """Runs over the context frames [P, B, H, W, C]: -> the `start` of a rollout with B * S rows.
+def conditioned(model, frames, z_noise, n_samples, use_mean, norm) -> Start:
+    """Runs over the context frames [P, B, H, W, C]: -> the start of a rollout with B * S rows.
 
     z_noise: [P-1, B * S, z_dim] for the posterior over the context.
     """
     context = length(frames)
     batch = tf.shape(frames)[1]
-    h, skips = model.encode(frames, norm)
+    h, maps = model.encode(frames, norm)
     latent_state = model.latent.initial_prior_state(batch)
     state = model.frame_predictor.initial_state(batch * n_samples)
 
@@ -70,8 +78,8 @@ def conditioned(model, frames, z_noise, n_samples, use_mean, norm):
         _, state = model.frame_predictor(tf.concat([per_sample(h[:-1], 1), tf.cast(z, h.dtype)], -1), state)
     latent_state = tf.nest.map_structure(per_sample, latent_state)
     index = context - 2 if model.config.skips == "second_last_context" else context - 1
-    terms = model.decoder.skip_terms([skip[index * batch : (index + 1) * batch] for skip in skips])
-    return per_sample(h[-1]), state, latent_state, terms, spread(n_samples)
+    maps = [skip[index * batch : (index + 1) * batch] for skip in maps]
+    return Start(per_sample(h[-1]), state, latent_state, model.decoder.skip_terms(maps, SharedBySamples(n_samples)))
 
 
 def generate(model, frames, seeds, sampling: Sampling):
@@ -103,7 +111,7 @@ def reconstruct(model, frames, seeds, closed_loop, use_mean):
     T may be known at run time only (an exported graph), unless `closed_loop`.
     """
     x = model.time_major(frames)
-    x_hat, inferred = model._teacher_forced(x, seeds, "running", use_mean)
+    x_hat, inferred = model.teacher_forced(x, seeds, "running", use_mean)
     if closed_loop:
         n_past, steps, batch = model.config.n_past, x.shape[0], tf.shape(x)[1]
         z = tf.zeros([steps - 1, batch, 0])
@@ -122,7 +130,7 @@ def reconstruct(model, frames, seeds, closed_loop, use_mean):
 def prior_scale(model, frames):
     """sigma_psi of x_1 ... x_{T-1}: frames float32 [B, T >= 2, H, W, C], any length -> float32 [B, T-1, z_dim]."""
     h, _ = model.encode(model.time_major(frames[:, :-1]))
-    p, _ = model.latent.priors(h)
+    p, _ = model.latent.prior_z(h)
     if p is None:
         return tf.ones([tf.shape(h)[1], tf.shape(h)[0], model.latent.z_dim])
     return swap_batch_time(p.stddev())

@@ -1,11 +1,19 @@
 """`svg-tf` from end to end on a model of a few parameters."""
 
 import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import svg_tf
+from data_pipelines import files
 from svg_tf import cli, presets, training
 
 TINY = [
@@ -54,7 +62,11 @@ def test_train_generate_and_refuse_another_configuration(tmp_path, capsys):
         (["train"], "needs a preset"),
         (["train", "smmnist_huge", "--run-dir", "x"], "Unknown preset 'smmnist_huge'"),
         (["generate", "nowhere"], "not a run directory"),
-        (["generate", "nowhere", "--n-samples", "-1"], "--n-samples must not be negative"),
+        (["generate", "nowhere", "--n-samples", "0"], "--n-samples must be an integer of at least 1, got 0"),
+        (["generate", "gs://bucket/run"], "gs:// is not supported"),
+        (["slim", "s3://bucket/run", "--out", "x"], "s3:// is not supported"),
+        (["train", "smmnist_mini", "--run-dir", "gs://bucket/run"], "gs:// is not supported"),
+        (["slim", "x", "--out", "./x"], "which is read"),
         (["generate", "nowhere", "--frame-rate", "2", "--n-samples", "5"], "shows one sample of each sequence"),
         (["generate", "nowhere", "--out", "samples.mp4"], "must end in .gif"),
     ],
@@ -77,3 +89,65 @@ def test_unknown_fields_and_values_out_of_range_are_refused(flag, value, message
     assert stop.value.code == 2
     assert message in capsys.readouterr().err
     assert not any(tmp_path.iterdir())
+
+
+def program(*arguments, **kwargs):
+    command, pipe = [sys.executable, "-m", "svg_tf.cli", *arguments], subprocess.PIPE
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=ROOT, **kwargs)
+
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+
+
+def test_help_and_version(capsys):
+    for arguments in (["train", "--help"], ["train", "-h"]):
+        assert cli.main(arguments) == 0
+        text = capsys.readouterr().out
+        assert "PRESET --run-dir DIR" in text and "smmnist_mini" in text
+    for arguments, word in ((["train", "smmnist_mini", "--help"], "--model.z-dim"), (["figures", "--help"], "--figure")):
+        with pytest.raises(SystemExit) as stop:
+            cli.main(arguments)
+        assert stop.value.code == 0
+        assert word in capsys.readouterr().out
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"svg-tf {svg_tf.__version__}\n"
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    process = program("presets")
+    process.stdout.close()
+    assert process.stderr.read() == "" and process.wait() == 0
+
+
+def test_a_run_in_use_is_for_another_time(tmp_path, capsys):
+    run = tmp_path / "run"
+    with files.locked(run, "trains in"):
+        assert cli.main(["train", "smmnist_mini", "--run-dir", str(run), *TINY]) == 75
+    error = capsys.readouterr().err
+    assert f"trains in {run} now: process {os.getpid()}" in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 75)])
+def test_a_stopped_training_is_one_line_and_saved(tmp_path, number, status):
+    run = tmp_path / "run"
+    more = ["--train.steps-per-epoch", "100000", "--train.checkpoint-every", "2"]
+    process = program("train", "smmnist_mini", "--run-dir", str(run), *TINY, *more)
+    saved = run / "checkpoints"
+    while not list(saved.glob("step-*.npz")) and process.poll() is None:
+        time.sleep(0.2)
+    process.send_signal(number)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == status, error
+    lines = [line for line in error.splitlines() if line.startswith("svg-tf:")]
+    assert len(lines) == 1 and "Stopped on request at step" in lines[0] and "Traceback" not in error
+    step = int(lines[0].partition("step ")[2].partition(";")[0])
+    assert (saved / f"step-{step:08d}.npz").is_file()
+
+
+def test_another_backend_of_keras_is_one_line(monkeypatch, capsys):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert cli.main(["train", "smmnist_mini", "--run-dir", "run"]) == 2
+    assert capsys.readouterr().err.startswith("svg-tf: svg_tf needs Keras's TensorFlow backend, and KERAS_BACKEND is 'jax'")
+    with pytest.raises(ValueError, match="KERAS_BACKEND is 'jax'"):
+        svg_tf.SVG  # noqa: B018
+    assert svg_tf.presets.get("smmnist_lp").model.n_past == 5

@@ -1,5 +1,6 @@
 """`svg-tf evaluate`, `compare` and `figures` on a run of two steps."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -7,7 +8,11 @@ import pytest
 from PIL import Image
 
 import data_pipelines
-from svg_tf import cli, cli_evaluation, presets, training
+from svg_tf import cli, families, presets
+from svg_tf.cli import evaluation as cli_evaluation
+from svg_tf.evaluation import figures
+from svg_tf.evaluation.figures.moving_digits import trajectory
+from svg_tf.training import run_config
 
 TINY = [
     *("--model.width", "2", "--model.g-dim", "4", "--model.rnn-size", "4", "--model.z-dim", "2"),
@@ -93,13 +98,14 @@ def test_figures_and_frame_rate_of_srvp(tmp_path, capsys):
 
 def test_figure_5_uses_one_start_and_figure_6_one_motion(run):
     command = cli_evaluation.Figures(run, sequences=20)
-    uci = training.read_config(run)
-    number, steps = cli_evaluation._trajectory(command, uci, 30, lambda t: t[0] >= 9)
-    start = command._frames(uci, 30, 20, shared="start", trajectory=number, with_states=True)
+    uci = run_config.read_config(run)
+    setting = command._setting(figures.FIGURES[0], figures.Setting, None, uci, None, None)
+    number, steps = trajectory(setting, 30, lambda t: t[0] >= 9)
+    start = setting.clips(30, shared="start", trajectory=number, with_states=True)
     first = steps[0]
     assert np.ptp(start["positions"][:, :first], axis=0).max() == 0
     assert np.ptp(start["positions"][:, first], axis=0).max() > 0
-    motion = command._frames(uci, 30, 20, shared="motion", trajectory=number, with_states=True)
+    motion = setting.clips(30, shared="motion", trajectory=number, with_states=True)
     assert np.ptp(motion["positions"], axis=0).max() == 0
     assert len(np.unique(motion["digit_ids"])) > 10
 
@@ -107,12 +113,17 @@ def test_figure_5_uses_one_start_and_figure_6_one_motion(run):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["evaluate", "RUN", "--n-samples", "-1"], "--n-samples must be at least 0"),
+        (["evaluate", "RUN", "--n-samples", "-1"], "--n-samples must be an integer of at least 1, got -1"),
         (["evaluate", "RUN", "--random-windows", "3"], "--random-windows is for prepared data sets"),
         (["evaluate", "nowhere"], "not a run directory"),
         (["evaluate", "RUN", "--lpips", "absent.npz"], "absent.npz"),
-        (["figures", "RUN", "--sequences", "-1"], "--sequences must not be negative"),
+        (["figures", "RUN", "--sequences", "-1"], "--sequences must be an integer of at least 1, got -1"),
+        (["figures", "RUN", "--figure", "7"], "Unknown figure '7'; figures of this run's model: 3, 5, 6, 11, all."),
+        (["figures", "RUN", "--data-dir", "gs://bucket"], "gs:// is not supported"),
+        (["evaluate", "RUN", "--moving", "--data", "kth"], "--moving is for generated sequences"),
+        (["evaluate", "RUN", "--out", "RUN"], "which is read"),
         (["compare", "RUN", "--out", "x"], "at least two"),
+        (["compare", "RUN", "gs://bucket/run", "--out", "x"], "gs:// is not supported"),
     ],
 )
 def test_wrong_arguments(run, arguments, message, capsys, tmp_path, monkeypatch):
@@ -135,12 +146,32 @@ def test_an_unfinished_run_is_refused_unless_asked_for(run, tmp_path, capsys):
     assert cli.main(["evaluate", str(unfinished), "--sequences", "2", "--unfinished"]) == 0
 
 
+def drawable(name):
+    """Of a model of the preset's kind, as small as it can be."""
+    experiment = presets.get(name)
+    small = {"width": 2, "backbone": "dcgan", "g_dim": 4, "rnn_size": 4, "h_dim": 4}
+    model = experiment.model
+    model = dataclasses.replace(model, **{k: v for k, v in small.items() if hasattr(model, k)})
+    model = families.build(model)
+    return [figure.name for figure in figures.of(model).values() if not figure.why_not(model, experiment)]
+
+
 def test_figures_that_need_other_data_or_priors():
-    assert cli_evaluation._drawable(presets.get("smmnist_mini")) == ["3", "5", "6", "11"]
-    assert cli_evaluation._drawable(presets.get("smmnist_mini_fp")) == ["3", "5", "11"]
-    assert cli_evaluation._drawable(presets.get("smmnist_det")) == ["3", "11"]
-    assert cli_evaluation._drawable(presets.get("kth_lp")) == ["3", "11"]
-    assert cli_evaluation._drawable(presets.get("mmnist_mini")) == ["3", "11"]
+    assert drawable("smmnist_mini") == ["3", "5", "6", "11"]
+    assert drawable("smmnist_mini_fp") == ["3", "5", "11"]
+    assert drawable("smmnist_det") == ["3", "11"]
+    assert drawable("kth_lp") == ["3", "11"]
+    assert drawable("mmnist_mini") == ["3", "11"]
     states = ["frame_rate", "swap", "interpolation"]
-    assert cli_evaluation._drawable(presets.get("smmnist_mini_srvp")) == ["3", "5", "6", *states, "11"]
-    assert cli_evaluation._drawable(presets.get("mmnist_mini_srvp_gru")) == ["3", "swap", "interpolation", "11"]
+    assert drawable("smmnist_mini_srvp") == ["3", "5", "6", "11", *states]
+    assert drawable("mmnist_mini_srvp_gru") == ["3", "11", "swap", "interpolation"]
+
+
+def test_what_figures_say_and_where_they_stand_in_tensorboard():
+    by_name = {figure.name: figure for figure in figures.FIGURES}
+    said = by_name["5"].say({"t": [5, 6], "total_variation": [0.25, 0.5], "total_variation_of_truth_halves": [0.1, 0.125]})
+    assert said.splitlines()[1:] == ["  t=5: 0.250 (0.100)", "  t=6: 0.500 (0.125)"]
+    said = by_name["6"].say({"auc": 0.8125, "auc_of_mean": 0.9})
+    assert said == "area under the ROC curve 0.812 over all sequences, 0.900 of their mean"
+    assert by_name["3"].tag("figure3/0") == "figures/03 samples/0"
+    assert by_name["6"].tag("figure6") == "figures/06 uncertainty"

@@ -4,11 +4,12 @@ import json
 
 import numpy as np
 import pytest
-import serving_standin
-from conftest import N_FUTURE, N_SAMPLES, NAME
 from PIL import Image
 
 from svg_tf import cli
+from svg_tf.evaluation import report as report_file
+from tests.svg_tf.serving import serving_standin
+from tests.svg_tf.serving.tiny_export import N_FUTURE, N_SAMPLES, NAME
 
 
 def predict(*arguments):
@@ -55,12 +56,12 @@ def test_wrong_arguments_are_one_line_on_stderr(exported, clip, tmp_path, capsys
         (["--input", "none.gif", "--out", out, *model], "--input none.gif does not exist"),
         (["--input", clip, "--out", tmp_path / "out.avi", *model], "--out must be a .gif, .mp4 or .npz file"),
         (["--input", clip, clip, "--out", out, *model], "2 clips need a folder"),
-        (["--input", clip, "--out", out, "--n-past", -1, *model], "--n-past must be in [0, 256]"),
-        (["--input", clip, "--out", out, "--fps", 0, *model], "--fps must be in [1, 50]"),
+        (["--input", clip, "--out", out, "--n-past", -1, *model], "--n-past must be an integer in [1, 256], got -1"),
+        (["--input", clip, "--out", out, "--fps", 0, *model], "--fps must be an integer in [1, 50], got 0"),
         (["--input", clip, "--out", out, "--n-past", 1, *model], "time >= 2, 32, 32, 1]; got shape [1 1 32 32 1]"),
         (["--input", clip, "--out", out, "--n-future", 31, *model], "n_future must be in [1, 30]; got [31]"),
         (["--input", clip, "--out", out, "--model", tmp_path], "holds no SavedModel"),
-        (["--input", clip, "--out", out, "--url", "localhost:1"], "holds no SavedModel"),
+        (["--input", clip, "--out", out, "--url", "localhost:1"], "--url must be grpc://host:port or http://host:port"),
         (["--input", clip, "--out", out, "--url", "http://localhost:1", "--retries", 0], "UNAVAILABLE"),
     ):
         assert predict(*arguments) == 2, arguments
@@ -74,8 +75,8 @@ def test_export_refuses_before_it_writes(exported, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     for arguments, message in (
         ([tmp_path / "none", "--out", out], "is not a run directory"),
-        ([exported.run, "--out", out, "--n-samples", 0], "--n-samples must be at least 1"),
-        ([exported.run, "--out", out, "--n-future", -1], "--n-future must not be negative"),
+        ([exported.run, "--out", out, "--n-samples", 0], "--n-samples must be an integer of at least 1, got 0"),
+        ([exported.run, "--out", out, "--n-future", -1], "--n-future must be an integer of at least 1, got -1"),
         ([exported.run, "--out", tmp_path / "file"], "must be a folder"),
         ([exported.run, "--out", tmp_path / "a b"], "A model's name must be"),
         ([exported.run, "--out", out, "--evaluation", tmp_path], "holds no finished evaluation"),
@@ -104,10 +105,28 @@ def test_the_card_quotes_the_evaluation(exported):
 
 
 def test_the_evaluation_of_other_weights_is_refused(exported, tmp_path, capsys):
-    report = {"format": 1, "weights_sha256": "0" * 64}
+    report = {"format": report_file.FORMAT, "weights_sha256": "0" * 64}
     (tmp_path / "report.json").write_text(json.dumps(report))
     np.savez(tmp_path / "scores.npz", a=np.zeros(1))
     arguments = ["export", str(exported.run), "--out", str(tmp_path / "a"), "--evaluation", str(tmp_path), "--unfinished"]
     assert cli.main(arguments) == 2
     assert "is the evaluation of other weights" in capsys.readouterr().err
     assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("kind", ["folder", "link", "file"])
+def test_predict_never_writes_over_its_input(exported, clip, tmp_path, capsys, kind):
+    before, out = clip.read_bytes(), {"folder": tmp_path, "link": tmp_path / "link.npz", "file": clip}[kind]
+    if kind == "link":
+        out.symlink_to(clip)
+    assert predict("--input", clip, "--out", out, "--format", "npz", "--model", exported.path) == 2
+    assert "would be written over" in capsys.readouterr().err and clip.read_bytes() == before
+
+
+def test_two_clips_never_have_one_output(exported, clip, tmp_path, capsys):
+    for name in ("x/a", "y/a", "z/a-0"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / f"{name}.npz").write_bytes(clip.read_bytes())
+    inputs = [tmp_path / f"{name}.npz" for name in ("x/a", "y/a", "z/a-0")]
+    assert predict("--input", *inputs, "--out", tmp_path / "out", "--model", exported.path) == 2
+    assert "Two outputs would have one name" in capsys.readouterr().err and not (tmp_path / "out").exists()

@@ -28,21 +28,19 @@ def written(folder, shift, seed, data="d", **options):
         "blank_psnr": np.full((N, T), 9.0),
         "blank_ssim": np.full((N, T), 0.2),
         "moving": np.arange(N) > 1,
-        "elbo_mse": np.full((N, T), 0.1),
-        "elbo_kl": np.full((N, T), 2.0),
+        "bound_mse": np.full((N, T), 0.1),
+        "bound_kl": np.full((N, T), 2.0),
         "data_sha256": data,
     }
     header = {
         "options": dataclasses.asdict(evaluation.Options(n_past=5, n_future=T, n_samples=S)) | options,
         "model": to_dict(SVGConfig()),
-        "kl_weight": SVGConfig().kl_weight,
-        "likelihood_variance": SVGConfig().likelihood_variance,
         "weights_sha256": f"{seed}",
         "description": {},
         "horizon": 8,
         "drawn_samples": S,
     }
-    kept, result = report.summarise(header, scores, evaluation.HIGHER_IS_BETTER)
+    kept, result = report.summarize(header, scores, evaluation.HIGHER_IS_BETTER)
     folder.mkdir(parents=True)
     np.savez(folder / "scores.npz", **kept)
     report.write(result, folder)

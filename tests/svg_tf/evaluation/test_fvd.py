@@ -49,13 +49,13 @@ FRAMES = np.random.default_rng(4).random((9, 5, 32, 32, 1)).astype(np.float32)
     ("settings", "context", "count", "resize"),
     [
         ({}, True, 5, "tf1"),
-        ({"protocol": "svg"}, False, 1, "tf1"),
+        ({"protocol": "svg", "n_samples": 2}, False, 1, "tf1"),
         ({"fvd_convention": "predicted", "fvd_draws": 3, "fvd_resize": "half_pixel"}, False, 3, "half_pixel"),
         ({"n_samples": 2}, True, 2, "tf1"),
     ],
 )
 def test_conventions(model, networks, tmp_path, settings, context, count, resize):
-    options = evaluation.Options(**{"n_past": 2, "n_future": 3, "n_samples": 6, "random_shown": 0, **networks, **settings})
+    options = evaluation.Options(**{"n_past": 2, "n_future": 3, "n_samples": 5, "random_shown": 0, **networks, **settings})
     result = evaluation.evaluate(model, FRAMES, options, tmp_path / "a", progress=lambda line: None)
     seeds = np.stack([np.zeros(9), np.arange(9)], 1).astype(np.int32)
     samples = model.generate(FRAMES[:, :2], 3, options.n_samples, seeds).numpy()
@@ -83,7 +83,7 @@ def test_conventions(model, networks, tmp_path, settings, context, count, resize
 def test_what_is_refused(model, networks, tmp_path, monkeypatch):
     for setting, message in (
         ({"fvd_convention": "savp"}, "fvd_convention must be one of"),
-        ({"fvd_draws": 21}, r"fvd_draws must be in \[0, 20\]"),
+        ({"fvd_draws": 21}, r"fvd_draws must be an integer in \[1, 20\], got 21"),
         ({"fvd_resize": "cubic"}, "resize must be one of"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -11,16 +11,12 @@ import pytest
 import tensorflow as tf
 
 from svg_tf import families, noise
-from svg_tf.families.srvp.config import SRVPConfig
-from svg_tf.families.svg.config import SVGConfig
+from svg_tf.layers import recomputation
 from svg_tf.training.state import named_variables
+from tests.conformance.descriptors.interface import all_of_them
 
-DCGAN = SVGConfig(image_size=32, channels=2, width=2, g_dim=5, z_dim=3, rnn_size=4, n_past=2, beta=0.3)
-VGG = SVGConfig(backbone="vgg", width=1, g_dim=5, z_dim=3, rnn_size=4, n_past=2, skips="previous", batch_statistics="per_step")
-SRVP = SRVPConfig(
-    backbone="vgg", width=1, h_dim=5, y_dim=4, z_dim=3, w_dim=5, inference_size=5, transition_size=6, k=2, n_past=2, n_euler=2,
-    skips=True, nu=10.0,
-)  # fmt: skip
+DESCRIPTORS = all_of_them()
+CONFIGS = {f"{name}-{k}": c for name, d in DESCRIPTORS.items() for k, c in d.recomputed.items()}
 FRAMES = {size: np.random.default_rng(0).random((2, 4, size, size, c)).astype("float32") for size, c in ((32, 2), (64, 1))}
 
 
@@ -49,18 +45,20 @@ def one_step(config, recompute, precision="float32", eager=False):
 
 
 @pytest.mark.parametrize(
-    ("config", "precision", "eager", "tolerance"),
+    ("name", "precision", "eager", "tolerance"),
     [
-        (DCGAN, "float32", False, 1e-6),
-        (DCGAN, "float32", True, 1e-6),
-        (VGG, "float32", False, 1e-6),
-        (SRVP, "float32", False, 1e-6),
-        (DCGAN, "mixed_bfloat16", False, 1e-2),
+        *((name, "float32", False, 1e-6) for name in CONFIGS),
+        ("svg-dcgan", "float32", True, 1e-6),
+        ("svg-dcgan", "mixed_bfloat16", False, 1e-2),
     ],
 )
-def test_one_step_equals_one_without_recomputation(config, precision, eager, tolerance):
+def test_one_step_equals_one_without_recomputation(name, precision, eager, tolerance, monkeypatch):
+    config, calls, plain = CONFIGS[name], [], recomputation.recomputed
+    monkeypatch.setattr(recomputation, "recomputed", lambda *arguments: calls.append(1) or plain(*arguments))
     logs, gradients, weights = one_step(config, False, precision, eager)
+    assert not calls
     logs_again, gradients_again, weights_again = one_step(config, True, precision, eager)
+    assert len(calls) > 5  # blocks were recomputed
     assert logs_again == pytest.approx(logs, rel=tolerance)
     scale = max(float(tf.reduce_max(abs(g))) for g in gradients.values())
     for name, gradient in gradients.items():
@@ -79,7 +77,7 @@ import tensorflow as tf
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
 import keras
-from svg_tf.training import checkpoints
+from svg_tf.training import state
 from svg_tf.families.svg.config import SVGConfig
 from svg_tf.families.svg.model import SVG
 

@@ -146,7 +146,7 @@ def test_srvp_computes_what_the_reference_does(tmp_path):
     np.testing.assert_allclose(got_h[:, 0], h, atol=1e-5)
     np.testing.assert_allclose(model.content(got_content), content, atol=1e-5)
     np.testing.assert_allclose(model.reconstruct(frames[:, :2], use_mean=True)[0, 0], x_2[0].transpose(1, 2, 0), atol=1e-5)
-    prior = model.prior_of(tf.constant(y, tf.float32))
+    prior = model.prior_z(tf.constant(y, tf.float32))
     np.testing.assert_allclose(prior.mean(), mlp(y, "p_z")[:, :3], atol=1e-5)
 
 
@@ -160,7 +160,7 @@ def test_srvp_reference_checkpoints(name, reference, tmp_path, monkeypatch):
     h, h_content, _ = model.encode_context(model.time_major(tf.constant(frames)), n_cond, "running")
     np.testing.assert_allclose(model.content(h_content), answers["w"], atol=1e-5)
     np.testing.assert_allclose(model.first_state(tf.concat(tf.unstack(h[: c.k]), -1)), answers["q_y"], atol=1e-5)
-    np.testing.assert_allclose(model.posteriors(h).mean(), answers["q_z"][..., : c.z_dim], atol=1e-5)
+    np.testing.assert_allclose(model.posterior_z(h).mean(), answers["q_z"][..., : c.z_dim], atol=1e-5)
     np.testing.assert_allclose(model.prior(answers["y_rate1"][:-1]), answers["p_z"], atol=1e-5)
     values = np.zeros((1 + len(eps_z), 2, max(c.y_dim, c.z_dim)))
     values[0, :, : c.y_dim], values[1:, :, : c.z_dim] = answers["eps_y"], eps_z
@@ -175,21 +175,35 @@ def test_srvp_reference_checkpoints(name, reference, tmp_path, monkeypatch):
 # ---- a run like any other, and what is refused
 
 
-def test_the_commands_work_on_an_imported_run(tmp_path, capsys):
-    path = written(tmp_path / "model.pth", svg_file(svg_arrays()))
-    run = tmp_path / "run"
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory):
+    """A run that the command made, with digits that need no download."""
+    folder = tmp_path_factory.mktemp("imported")
+    path, run = written(folder / "model.pth", svg_file(svg_arrays())), folder / "run"
     assert cli.main(["import", str(path), "--out", str(run)]) == 0
-    assert "SHA-256" in capsys.readouterr().out
-    facts = json.loads((run / runs.SOURCE).read_text())
-    assert (facts["family"], facts["container"], len(facts["sha256"])) == ("svg", "zip", 64)
     config = json.loads((run / "config.json").read_text())
     config["config"]["data"]["moving_mnist"]["digits"] = "uci"
     (run / "config.json").write_text(json.dumps(config))
-    assert cli.main(["generate", str(run), "--out", str(tmp_path / "a.gif"), "--n-samples", "2", "--sequences", "1"]) == 0
-    assert cli.main(["evaluate", str(run), "--sequences", "2", "--n-samples", "2", "--n-future", "2"]) == 0
-    assert cli.main(["export", str(run), "--out", str(tmp_path / "exported"), "--no-warmup", "--n-samples", "2"]) == 0
-    assert cli.main(["import", str(path), "--out", str(run)]) == 2
+    return run
+
+
+def test_generate_from_an_imported_run(imported, tmp_path, capsys):
+    facts = json.loads((imported / runs.SOURCE).read_text())
+    assert (facts["family"], facts["container"], len(facts["sha256"])) == ("svg", "zip", 64)
+    out = tmp_path / "a.gif"
+    assert cli.main(["generate", str(imported), "--out", str(out), "--n-samples", "2", "--sequences", "1"]) == 0
+    assert out.is_file()
+    assert cli.main(["import", str(imported.parent / "model.pth"), "--out", str(imported)]) == 2
     assert "not an empty folder" in capsys.readouterr().err
+
+
+def test_evaluate_an_imported_run(imported, tmp_path):
+    sizes = ["--sequences", "2", "--n-samples", "2", "--n-future", "2"]
+    assert cli.main(["evaluate", str(imported), "--out", str(tmp_path / "evaluation"), *sizes]) == 0
+
+
+def test_export_an_imported_run(imported, tmp_path):
+    assert cli.main(["export", str(imported), "--out", str(tmp_path / "exported"), "--no-warmup", "--n-samples", "2"]) == 0
 
 
 def _without(name):

@@ -117,7 +117,7 @@ def test_pickles_of_python_itself(protocol):
 # ---- what is refused: pickles
 
 EVIL = b"cos\nsystem\n(X\x0b\x00\x00\x00touch EVIL!tR."
-NEST, MANY = 100_000, pickles.MAX_INSTRUCTIONS
+NEST, MANY = 20_000, pickles.MAX_INSTRUCTIONS
 
 
 def _laughs() -> bytes:

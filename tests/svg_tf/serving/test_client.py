@@ -2,6 +2,9 @@
 
 import io
 import json
+import shutil
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,13 +12,14 @@ import grpc
 import numpy as np
 import pytest
 import requests
-import serving_standin
 import tensorflow as tf
-from conftest import N_FUTURE, N_SAMPLES, NAME
+import urllib3
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from svg_tf.serving import client
+from svg_tf.serving import client, remote
 from svg_tf.serving.remote import RequestError
+from tests.svg_tf.serving import serving_standin
+from tests.svg_tf.serving.tiny_export import N_FUTURE, N_SAMPLES, NAME
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +52,55 @@ def test_every_signature_over_both_apis(local, address, frames, seeds):
                 np.testing.assert_allclose(answer, expected, atol=1e-6, err_msg=f"{signature} {key}")
 
 
+def test_remote_clients_load_no_tensorflow(server, frames, tmp_path):
+    np.save(tmp_path / "clip.npy", frames[0])
+    program = (
+        "import sys, numpy as np\n"
+        "from svg_tf.serving import client, clips\n"
+        "for address in sys.argv[1:3]:\n"
+        "    with client.connect(address, sys.argv[3]) as model:\n"
+        "        frames = clips.read(sys.argv[4], client.answers_of(model).frame_shape)\n"
+        "        sigma = model.call('uncertainty', {'frames': frames[None]})\n"
+        "        print(client.predict(model, frames, n_future=3).shape, sigma.keys())\n"
+        "print(*sorted({'tensorflow', 'tensorflow_datasets', 'keras', 'tensorflow_serving'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", program, *server[1:], NAME, str(tmp_path / "clip.npy")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    answer = f"({N_SAMPLES}, 3, 32, 32, 1) dict_keys(['sigma'])"
+    assert done.stdout.splitlines() == [answer, answer, ""]
+
+
+def test_a_saved_model_is_loaded_once(exported, local, tmp_path):
+    """TensorFlow keeps what it has loaded: 90 MB of a small model each time."""
+    assert client.connect(exported.version)._functions is local._functions
+    shutil.copytree(exported.version, tmp_path / "1")
+    copy = client.connect(tmp_path)
+    assert copy._functions is not local._functions and copy.inputs == local.inputs
+    (tmp_path / "1" / "saved_model.pb").write_bytes(b"another one now")
+    with pytest.raises(ValueError, match="cannot be loaded"):
+        client.connect(tmp_path)
+
+
+def test_without_a_model(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert (client.default_model() / "models.config").is_file()  # that of the checkout
+    monkeypatch.setattr(client, "SHIPPED", "none_such")
+    with pytest.raises(ValueError, match="No --model and no --url was given"):
+        client.default_model()
+
+
+def test_models_that_are_no_predictors(local):
+    others = {"serving_default": {"x": remote.Spec(np.dtype("float32"), (None,))}}
+    for inputs, outputs in ((others, others), (local.inputs, {}), ({}, local.outputs), (local.outputs, local.outputs)):
+        other = remote.Model()
+        other.inputs, other.outputs = inputs, outputs
+        with pytest.raises(ValueError, match="is no video predictor"):
+            client.predict(other, np.zeros([5, 32, 32, 1], np.uint8))
+
+
 def test_predict_continues_one_clip(local, address, frames):
     with client.connect(address, NAME) as model:
-        assert client.default_lengths(model) == (N_SAMPLES, N_FUTURE)
+        assert client.answers_of(model) == ((32, 32, 1), N_SAMPLES, N_FUTURE)
         futures = client.predict(model, frames[0], seed=(1, 2))
         assert futures.shape == (N_SAMPLES, N_FUTURE, 32, 32, 1) and futures.dtype == np.uint8
         np.testing.assert_array_equal(futures, client.predict(local, frames[0], seed=(1, 2)))
@@ -130,9 +180,9 @@ def test_unknown_models_and_closed_ports(address):
         ("http://", {}, "must be grpc://host:port or"),
         ("http://user:word@localhost:1", {}, "must be grpc://host:port or"),
         ("http://localhost:1", {"name": "a/b"}, "needs its name, got 'a/b'"),
-        ("http://localhost:1", {"timeout": 0}, "timeout must be in"),
+        ("http://localhost:1", {"timeout": 0}, "timeout must be a finite number greater than 0"),
         ("http://localhost:1", {"retries": 5}, "retries must be an integer in"),
-        ("http://localhost:1", {"version": -1}, "version must be a non-negative integer"),
+        ("http://localhost:1", {"version": -1}, "version must be an integer of at least 0"),
         ("no/such/folder", {}, "holds no SavedModel"),
     ],
 )
@@ -170,7 +220,7 @@ def test_what_the_client_refuses_itself(local, frames, seeds):
         with pytest.raises(ValueError, match=r"frames must be uint8 \[time, 32, 32, 1\]"):
             client.predict(local, wrong)
     for arguments, message in (
-        ({"n_future": 0}, r"n_future must be an integer in \[1, 2\*\*31\), got 0"),
+        ({"n_future": 0}, r"n_future must be an integer in \[1, 2147483647\], got 0"),
         ({"n_samples": 2**31}, "n_samples must be an integer in"),
         ({"seed": (1, 2, 3)}, "seed must be two int32 numbers"),
         ({"seed": (0, 2**31)}, "seed must be two int32 numbers"),
@@ -237,7 +287,7 @@ def test_wrong_dtypes_and_malformed_messages_on_the_wire(server, frames, seeds):
 def test_servers_that_speak_something_else(body, monkeypatch):
     def answer(*_, **__):
         response = requests.Response()
-        response.status_code, response.raw = 200, io.BytesIO(body)
+        response.status_code, response.raw = 200, urllib3.HTTPResponse(io.BytesIO(body), preload_content=False)
         return response
 
     monkeypatch.setattr(requests.Session, "request", answer)

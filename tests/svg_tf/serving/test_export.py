@@ -7,7 +7,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import CONFIG, LIMITS, N_FUTURE, N_SAMPLES, NAME, randomise
 
 import svg_tf
 from svg_tf import config
@@ -15,6 +14,7 @@ from svg_tf.config import ExperimentConfig
 from svg_tf.families.svg.model import SVG
 from svg_tf.serving import client, export, signatures, warmup
 from svg_tf.serving.limits import Limits
+from tests.svg_tf.serving.tiny_export import CONFIG, LIMITS, N_FUTURE, N_SAMPLES, NAME, randomize
 from tests.svg_tf.tiny_models import SRVP_VARIANTS, made
 
 
@@ -61,24 +61,48 @@ def test_other_models_as_graphs_of_any_length(changes, steps, frames, seeds):
     """With one frame of context, posterior and prior run over no step at all."""
     keras.utils.set_random_seed(2)
     model = SVG(dataclasses.replace(CONFIG, **changes))
-    randomise(model)
-    functions = signatures.build(model, N_FUTURE, N_SAMPLES, LIMITS)
+    randomize(model)
+    functions = signatures.build(model, N_FUTURE, N_SAMPLES, LIMITS).functions
     x = frames[:, :steps]
     answer = functions["serving_default"](tf.constant(x), tf.constant(seeds))["frames"].numpy()
     assert abs(answer - levels(model.generate(x.astype(np.float32) / 255, N_FUTURE, N_SAMPLES, seeds))).max() <= 1
     answer = functions["reconstruct"](tf.constant(frames), tf.constant(seeds))["frames"].numpy()
     assert abs(answer - levels(model.reconstruct(frames.astype(np.float32) / 255, seeds))).max() <= 1
-    if model.stochastic:
-        np.testing.assert_array_equal(functions["uncertainty"](tf.constant(frames))["sigma"], np.ones((3, 5, 3)))
-    else:
-        assert "uncertainty" not in functions
+    assert "uncertainty" not in functions  # neither has a learned prior
+
+
+class _WithKeypoints(SVG):
+    added = "keypoints"
+
+    def extra_signatures(self):
+        def brightest(frames, seed):
+            return {"level": tf.reduce_max(frames, axis=[2, 3, 4]), "seed": seed}
+
+        # In another order than the function's.
+        specs = {"seed": tf.TensorSpec([None, 2], tf.int32), "frames": tf.TensorSpec([None, None, 32, 32, 1], tf.uint8)}
+        return {self.added: (brightest, specs)}
+
+
+def test_a_family_may_add_signatures_but_not_replace_them(frames, seeds, tmp_path):
+    model = _WithKeypoints(CONFIG)
+    path = svg_tf.export(model, tmp_path / "a", n_future=N_FUTURE, n_samples=N_SAMPLES, limits=LIMITS)
+    with client.connect(path) as served:
+        answer = served.call("keypoints", {"frames": frames, "seed": seeds})
+        np.testing.assert_array_equal(answer["level"], frames.max(axis=(2, 3, 4)))
+        np.testing.assert_array_equal(answer["seed"], seeds)
+        with pytest.raises(ValueError, match="frames must have at most 30 time steps"):  # checked as all signatures are
+            served.call("keypoints", {"frames": frames.repeat(6, 1), "seed": seeds})
+    assert b"keypoints" in (path / "assets.extra" / warmup.FILE).read_bytes()
+    model.added = "generate"
+    with pytest.raises(ValueError, match="adds the signature 'generate', which all models have"):
+        signatures.build(model, N_FUTURE, N_SAMPLES, LIMITS)
 
 
 def test_srvp_as_a_graph_of_any_length(frames, seeds):
     """The same signatures, without a branch on the family; contexts of k and k + 2 frames."""
     model = made(dataclasses.replace(SRVP_VARIANTS["residual"], k=3, n_past=3))
     model.train_step({"frames": tf.constant(frames / np.float32(255))})  # moving averages leave their initial values
-    functions = signatures.build(model, N_FUTURE, N_SAMPLES, LIMITS)
+    functions = signatures.build(model, N_FUTURE, N_SAMPLES, LIMITS).functions
     k, seed = model.config.k, tf.constant(seeds)
     for steps in (k, k + 2):
         x = frames[:, :steps]
@@ -169,6 +193,7 @@ def test_a_version_appears_whole_or_not_at_all(exported, tmp_path, monkeypatch):
         (folder / "saved_model.pb").write_text("complete")
 
     monkeypatch.setattr(export, "_write", write)
+    monkeypatch.setattr(signatures, "build", lambda *_: signatures.Signatures({}, LIMITS))
     before = []
     assert svg_tf.export(exported.model, path, with_warmup=False) == path / "1"
     before = [1]
@@ -232,6 +257,10 @@ def test_other_objects_and_broken_weights_are_refused(tmp_path):
     model.encoder.head.conv.kernel.assign(np.full(model.encoder.head.conv.kernel.shape, np.nan))
     with pytest.raises(ValueError, match="not finite"):
         svg_tf.export(model, tmp_path / "a")
-    with pytest.raises(ValueError, match=r"max_steps must be an integer in \[1, 2\*\*31\), got 0"):
+    with pytest.raises(ValueError, match=r"max_steps must be an integer in \[1, 2147483647\], got 0"):
         Limits(max_steps=0)
     assert not any(tmp_path.iterdir())
+
+
+def test_weights_are_one_file_unless_asked_otherwise(exported):
+    assert len(list((exported.version / "variables").glob("variables.data-*"))) == 1

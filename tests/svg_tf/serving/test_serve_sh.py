@@ -66,6 +66,13 @@ def test_without_batching(folder):
         (["a", "b"], "one model only, got a and b"),
         (["a", "--grpc-port", "0"], "a port is in 1 to 65535, got '0'"),
         (["a", "--rest-port", "x;y"], "a port is in 1 to 65535, got 'x;y'"),
+        (["a", "--rest-port", "70000"], "a port is in 1 to 65535, got '70000'"),
+        (["a", "--grpc-port", "08501"], "the two ports must differ"),
+        (["a", "--address", ""], "--address must be"),
+        (["a", "--address", "::1"], "--address must be"),
+        (["a", "--address", "-p"], "--address must be"),
+        (["a", "--image", "--privileged"], "--image must be"),
+        (["a", "--image", ""], "--image must be"),
         (["a", "--fast"], "unknown option --fast"),
     ],
 )
@@ -73,6 +80,11 @@ def test_wrong_arguments(folder, arguments, message):
     done = serve(folder, *arguments)
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.startswith("serve.sh: ") and message in done.stderr
+
+
+def test_a_folder_that_docker_would_split(folder):
+    done = subprocess.run([BASH, str(SCRIPT), "a", "--models", "x:y"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "--models must not hold a colon" in done.stderr
 
 
 def test_no_docker(folder):

@@ -36,19 +36,20 @@ def scalars(folder, tag):
 
 
 def test_scalars_per_step_and_epoch(logs):
-    for tag in ("loss", "mse", "kl", "beta_kl", "sigma_posterior", "sigma_prior", "learning_rate"):
+    terms = ("loss", "mse", "kl", "beta_kl", "sigma_posterior", "sigma_prior")
+    for tag in (*(f"step/{term}" for term in terms), "optimizer/learning_rate"):
         assert [step for step, _ in scalars(logs / "train", tag)] == [2, 4, 6, 8]
-    assert all(value > 0 for _, value in scalars(logs / "train", "frames_per_second"))
-    assert [value for _, value in scalars(logs / "train", "learning_rate")] == pytest.approx([2e-3] * 4)
-    losses = [value for _, value in scalars(logs / "train", "loss")]
-    epochs = [value for _, value in scalars(logs / "train", "epoch_loss")]
+    assert all(value > 0 for _, value in scalars(logs / "train", "speed/frames_per_second"))
+    assert [value for _, value in scalars(logs / "train", "optimizer/learning_rate")] == pytest.approx([2e-3] * 4)
+    losses = [value for _, value in scalars(logs / "train", "step/loss")]
+    epochs = [value for _, value in scalars(logs / "train", "epoch/loss")]
     assert epochs == pytest.approx([np.mean(losses[:2]), np.mean(losses[2:])], rel=1e-4)
-    assert [step for step, _ in scalars(logs / "validation", "epoch_loss")] == [4, 8]
+    assert [step for step, _ in scalars(logs / "validation", "epoch/loss")] == [4, 8]
 
 
 def test_videos(logs):
     events = EventAccumulator(str(logs / "videos")).Reload()
-    tensors = events.Tensors("samples")
+    tensors = events.Tensors("samples/validation")
     assert [t.step for t in tensors] == [4, 8]
     assert tf.make_ndarray(tensors[0].tensor_proto)[2][:6] == b"GIF89a"
 

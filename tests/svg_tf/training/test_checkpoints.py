@@ -1,3 +1,9 @@
+"""Checkpoints: complete or refused; damaged, foreign and hostile files; those of 0.1.0."""
+
+import io
+import json
+import zipfile
+
 import keras
 import numpy as np
 import pytest
@@ -5,8 +11,8 @@ import tensorflow as tf
 
 from svg_tf.families.svg.config import SVGConfig
 from svg_tf.families.svg.model import SVG
-from svg_tf.training import checkpoints
-from svg_tf.training.state import named_variables
+from svg_tf.training import archive, checkpoints
+from svg_tf.training.state import TrainingState, named_variables
 
 TINY = SVGConfig(image_size=32, width=2, g_dim=4, z_dim=2, rnn_size=3, n_past=1)
 
@@ -15,12 +21,16 @@ def made(seed, config=TINY):
     keras.utils.set_random_seed(seed)
     model = SVG(config)
     model.compile(keras.optimizers.Adam())
-    model.optimizer.build(model.trainable_variables)
+    model.build_optimizers()
     return model
 
 
 def values(model):
-    return [np.asarray(v.value) for v in [*model.variables, *model.optimizer.variables]]
+    return list(TrainingState(model).values().values())
+
+
+def save(folder, model, step, keep=3, **callbacks):
+    return checkpoints.save(folder, TrainingState(model), step, callbacks, keep)
 
 
 def test_every_variable_has_its_own_name():
@@ -29,56 +39,225 @@ def test_every_variable_has_its_own_name():
     metrics = {id(v) for v in model.metrics_variables}
     assert {id(v) for v in named.values()} == {id(v) for v in model.variables} - metrics
     assert "encoder/levels/0/conv/kernel" in named and "latent/prior/cells/0/recurrent_kernel" in named
+    slots = [name for name in TrainingState(model).variables if name.startswith("optimizer/elbo/")]
+    assert "optimizer/elbo/momentums/encoder/levels/0/conv/kernel" in slots and "optimizer/elbo/iterations" in slots
+    assert len(slots) == len(model.optimizer.variables)
+
+
+class Mixed(keras.Model):
+    """What a family may be made of."""
+
+    def __init__(self):
+        super().__init__()
+        dense = keras.layers.Dense
+        self.dense, self._hidden = dense(2), dense(3)
+        self.named = {"a": dense(2), "b": [keras.layers.BatchNormalization(), dense(2)]}
+        self.row = keras.Sequential([keras.Input((2,)), dense(4), keras.layers.Dropout(0.5, seed=1), dense(2)])
+        self.conv = keras.layers.Conv2D(2, 3)
+        self.own = self.add_weight(shape=(2,), name="own")
+        self.again = self.dense  # shared: stored once
+        for layer, width in ((self.dense, 2), (self._hidden, 2), (self.named["a"], 3), (self.named["b"][1], 2)):
+            layer.build((None, width))
+        self.named["b"][0].build((None, 2))
+        self.conv.build((None, 4, 4, 1))
+        self.built = True
+
+
+def test_layers_of_keras_dicts_private_layers_and_seed_states_are_all_named():
+    model = Mixed()
+    named = named_variables(model)
+    assert {id(v) for v in named.values()} == {id(v) for v in model.variables}
+    wanted = {"dense/kernel", "hidden/bias", "named/a/kernel", "named/b/0/moving_mean", "named/b/1/kernel", "conv/kernel", "own"}
+    assert wanted <= set(named)
+    assert any("seed_generator" in v.path or "state" in name for name, v in named.items())  # dropout's
+    assert set(named_variables(Mixed())) == set(named)  # the same in another model of this process
+
+
+def test_a_variable_without_a_path_is_an_error():
+    original = keras.Model.variables
+    lost = keras.Variable(np.zeros(1), name="lost")
+
+    class Lost(Mixed):
+        @property
+        def variables(self):
+            return [*original.fget(self), lost]
+
+    with pytest.raises(ValueError, match=r"1 variable\(s\) of Lost have no attribute path.*lost"):
+        named_variables(Lost())
+
+
+def test_two_optimizers_are_restored(toy, tmp_path):
+    def built(seed):
+        keras.utils.set_random_seed(seed)
+        model = toy.Toy()
+        model.compile({"generator": keras.optimizers.Adam(1e-3), "discriminator": keras.optimizers.SGD(0.1, momentum=0.9)})
+        model.build_optimizers()
+        return model
+
+    model, other = built(0), built(1)
+    frames = np.random.default_rng(0).random((2, 4, 64, 64, 1), np.float32)
+    data = tf.data.Dataset.from_tensors({"frames": frames}).repeat()
+    model.fit(data, steps_per_epoch=6, verbose=0)
+    path = save(tmp_path, model, 6)
+    assert checkpoints.restore(path, TrainingState(other)) == (6, {})
+    assert other.step == 6
+    for (name, value), again in zip(TrainingState(model).values().items(), values(other), strict=True):
+        np.testing.assert_array_equal(again, value, err_msg=name)
+    moved = TrainingState(other).variables["optimizer/discriminator/momentums/judge/1/kernel"]
+    assert np.abs(moved).max() > 0
+    wrong = toy.Toy()
+    wrong.compile({"generator": keras.optimizers.Adam(1e-3), "discriminator": keras.optimizers.SGD(0.1)})
+    wrong.build_optimizers()
+    with pytest.raises(ValueError, match=r"2 unexpected \(first: optimizer/discriminator/momentums/judge/1/bias"):
+        checkpoints.restore(path, TrainingState(wrong))
 
 
 def test_restores_model_optimizer_and_step(tmp_path):
     model, other = made(0), made(1)
     model.optimizer.apply([tf.ones(v.shape) for v in model.trainable_variables], model.trainable_variables)
-    path = checkpoints.save(tmp_path, model, 7, {"best": 0.5}, keep=3)
-    assert checkpoints.restore(path, other, with_optimizer=True) == (7, {"best": 0.5})
+    model.clock.assign(7)
+    path = save(tmp_path, model, 7, best=0.5)
+    assert checkpoints.restore(path, TrainingState(other)) == (7, {"best": 0.5})
+    assert other.step == 7
     for a, b in zip(values(model), values(other), strict=True):
         np.testing.assert_array_equal(a, b)
-    assert checkpoints.restore_latest(tmp_path / "none", other, True) is None
+    assert checkpoints.restore_latest(tmp_path / "none", TrainingState(other)) is None
 
 
 def test_keeps_the_last_ones(tmp_path):
     model = made(0)
     for step in (1, 2, 3, 4):
-        checkpoints.save(tmp_path, model, step, {}, keep=2)
+        save(tmp_path, model, step, keep=2)
     assert [step for step, _ in checkpoints.existing(tmp_path)] == [3, 4]
     assert len(list(tmp_path.iterdir())) == 2
 
 
-@pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "text"])
+def rewritten(path, change):
+    """The checkpoint at `path`, its arrays changed by `change(arrays)`; a header may be given as a dict."""
+    with np.load(path) as file:
+        arrays = dict(file)
+    arrays["header"] = json.loads(arrays["header"].tobytes())
+    change(arrays)
+    if not isinstance(arrays["header"], np.ndarray):
+        arrays["header"] = np.frombuffer(json.dumps(arrays["header"]).encode(), np.uint8)
+    np.savez(path, **arrays)
+
+
+def header_with(**values):
+    return lambda arrays: arrays["header"].update(values)
+
+
+KERNEL = "model/encoder/levels/0/conv/kernel"
+
+
+def claims(shape):
+    """A member whose header claims `shape`, with hardly any data."""
+
+    def content():
+        stream = io.BytesIO()
+        np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
+        return stream.getvalue() + bytes(64)
+
+    return content
+
+
+def bomb(path):
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as file, file.open("bomb.npy", "w", force_zip64=True) as member:
+        np.lib.format.write_array_header_1_0(member, {"descr": "|u1", "fortran_order": False, "shape": (1 << 28,)})
+        for _ in range(1 << 8):
+            member.write(bytes(1 << 20))
+
+
+def with_member(name, content):
+    def damage(path):
+        rewritten(path, lambda arrays: arrays.pop(name.removesuffix(".npy")))
+        with zipfile.ZipFile(path, "a") as file:
+            file.writestr(name, content())
+
+    return damage
+
+
+def flipped(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 255
+    path.write_bytes(content)
+
+
+def twice(path):
+    with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(path, "a") as file:
+        file.writestr("step.npy", b"x")
+
+
+DAMAGE = {
+    "truncated": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    "flipped": flipped,
+    "empty": lambda path: path.write_bytes(b""),
+    "text": lambda path: path.write_bytes(b"hello"),
+    "step of another name": lambda path: rewritten(path, header_with(step=9999)),
+    "negative step": lambda path: rewritten(path, header_with(step=-3)),
+    "step as text": lambda path: rewritten(path, header_with(step="2")),
+    "step true": lambda path: rewritten(path, header_with(step=True)),
+    "fractional step": lambda path: rewritten(path, header_with(step=2.5)),
+    "no step": lambda path: rewritten(path, lambda arrays: arrays["header"].pop("step")),
+    "state of another kind": lambda path: rewritten(path, header_with(state=[1])),
+    "unknown format": lambda path: rewritten(path, header_with(format=99)),
+    "no header": lambda path: rewritten(path, lambda arrays: arrays.update(header=np.zeros(0, np.uint8))),
+    "header of floats": lambda path: rewritten(path, lambda arrays: arrays.update(header=np.zeros(3))),
+    "missing": lambda path: rewritten(path, lambda arrays: arrays.pop(KERNEL)),
+    "unexpected": lambda path: rewritten(path, lambda arrays: arrays.update({"model/more": np.zeros(1)})),
+    "misshapen": lambda path: rewritten(path, lambda arrays: arrays.update({KERNEL: arrays[KERNEL][..., None]})),
+    "complex": lambda path: rewritten(path, lambda arrays: arrays.update({KERNEL: arrays[KERNEL] * 1j})),
+    "text in place of numbers": lambda path: rewritten(path, lambda arrays: arrays.update({KERNEL: arrays[KERNEL].astype(str)})),
+    "objects": lambda path: rewritten(path, lambda arrays: arrays.update({KERNEL: np.array([{}], object)})),
+    "floats for a counter": lambda path: rewritten(path, lambda arrays: arrays.update(step=np.float32(2))),
+    "petabytes": with_member(f"{KERNEL}.npy", claims((1 << 20, 1 << 30))),
+    "no array": with_member(f"{KERNEL}.npy", lambda: b"hello"),
+    "a bomb": bomb,
+    "twice": twice,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_checkpoint_is_reported_and_the_one_before_is_used(tmp_path, damage, caplog):
     model = made(0)
-    checkpoints.save(tmp_path, model, 1, {}, keep=3)
-    path = checkpoints.save(tmp_path, model, 2, {}, keep=3)
-    content = bytearray(path.read_bytes())
-    if damage == "flipped":
-        content[len(content) // 2] ^= 255
-    path.write_bytes({"truncated": content[: len(content) // 2], "flipped": content, "empty": b"", "text": b"hello"}[damage])
+    save(tmp_path, model, 1)
+    model.clock.assign(2)
+    path = save(tmp_path, model, 2)
+    DAMAGE[damage](path)
     other = made(1)
-    assert checkpoints.restore_latest(tmp_path, other, True)[0] == 1
-    assert "step-00000002.npz is damaged" in caplog.text
-    checkpoints.path_of(tmp_path, 1).unlink()
-    before = values(other)
+    state = TrainingState(other)
+    with pytest.raises(ValueError, match="Checkpoint .*step-00000002.npz (is damaged|does not belong)"):
+        checkpoints.restore(path, state)
+    for a, b in zip(values(made(1)), values(other), strict=True):
+        np.testing.assert_array_equal(a, b)  # nothing is assigned
+    assert checkpoints.restore_latest(tmp_path, state)[0] == 1
+    assert "step-00000002.npz" in caplog.text
+    checkpoints.finish_interrupted_work(tmp_path, 1, {}, keep=3)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000001.npz", "step-00000002.damaged"]
+    checkpoints.path_of(tmp_path, 1).rename(path)  # its name says another step
     with pytest.raises(ValueError, match="No usable checkpoint"):
-        checkpoints.restore_latest(tmp_path, other, True)
-    for a, b in zip(before, values(other), strict=True):
-        np.testing.assert_array_equal(a, b)
+        checkpoints.restore_latest(tmp_path, state)
 
 
 def test_a_checkpoint_of_another_model(tmp_path):
-    path = checkpoints.save(tmp_path, made(0), 1, {}, keep=1)
+    path = save(tmp_path, made(0), 1)
     wider = SVGConfig(image_size=32, width=3, g_dim=4, z_dim=2, rnn_size=3, n_past=1)
-    with pytest.raises(ValueError, match="does not belong to this model"):
-        checkpoints.restore(path, made(0, wider), with_optimizer=False)
+    with pytest.raises(ValueError, match=r"does not belong to this model: \d+ of another shape or type \(first: model/"):
+        checkpoints.restore(path, TrainingState(made(0, wider), False))
+
+
+def test_weights_in_half_precision_are_for_use_and_not_for_training(tmp_path):
+    model, other = made(0), made(1)
+    path = checkpoints.save_weights(tmp_path, model, 5)
+    assert checkpoints.restore(path, TrainingState(other, False))[0] == 5
+    np.testing.assert_allclose(other.decoder.weights[0], model.decoder.weights[0], rtol=1e-3, atol=1e-7)
+    with pytest.raises(ValueError, match="holds weights alone"):
+        checkpoints.restore(path, TrainingState(other))
 
 
 def test_a_failed_write_leaves_the_earlier_checkpoint(tmp_path, monkeypatch):
     model = made(0)
-    checkpoints.save(tmp_path, model, 1, {}, keep=1)
+    save(tmp_path, model, 1, keep=1)
 
     def full_disk(file, **arrays):
         file.write(b"part")
@@ -86,5 +265,28 @@ def test_a_failed_write_leaves_the_earlier_checkpoint(tmp_path, monkeypatch):
 
     monkeypatch.setattr(np, "savez", full_disk)
     with pytest.raises(OSError, match="No space left"):
-        checkpoints.save(tmp_path, model, 2, {}, keep=1)
+        save(tmp_path, model, 2, keep=1)
     assert [p.name for p in tmp_path.iterdir()] == ["step-00000001.npz"]
+
+
+def test_checkpoints_of_0_1_0_are_read_with_their_optimizer(tmp_path):
+    """There slots had numbers, the step stood in the header alone, and the metrics' totals among the callbacks' states."""
+    model, other = made(0), made(1)
+    model.optimizer.apply([tf.ones(v.shape) for v in model.trainable_variables], model.trainable_variables)
+    arrays = {f"model/{name}": np.asarray(v.value) for name, v in named_variables(model).items()}
+    arrays |= {f"optimizer/{i:04d}": np.asarray(v.value) for i, v in enumerate(model.optimizer.variables)}
+    header = {"step": 40, "state": {"best": None, "scalars": {"totals": {"loss": [1.0, 2.0]}, "last": {}}}}
+    path = checkpoints.path_of(tmp_path, 40)
+    np.savez(path, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
+    assert checkpoints.restore(path, TrainingState(other))[0] == 40
+    assert other.step == 40 and int(other.optimizer.iterations) == 1
+    for name, value in TrainingState(model).values().items():
+        if name.startswith(("model/", "optimizer/")):
+            np.testing.assert_array_equal(TrainingState(other).values()[name], value, err_msg=name)
+    assert checkpoints.restore(path, TrainingState(made(2), False))[0] == 40
+
+
+def test_an_array_s_header_is_read_before_its_data(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.zeros((2, 3), np.float16))
+    with zipfile.ZipFile(tmp_path / "a.npz") as file:
+        assert archive.describe(file) == {"x": archive.Array((2, 3), np.dtype("float16"), 12)}

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import pathlib
 import signal
 import socket
 import subprocess
@@ -13,41 +14,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from svg_tf import cli, config, training
-from svg_tf.training import checkpoints, multi_worker
+from svg_tf import config, presets, training
+from svg_tf.config import OptimizerConfig
+from svg_tf.training import checkpoints, cluster
 from tests.svg_tf import tiny_models
 
 pytest.importorskip("sklearn")
-TINY = tiny_models.experiment({"beta": 1e-2}, steps_per_epoch=4, checkpoint_every=2, learning_rate=1e-4, adam_epsilon=1e-3)
-SCRIPT = """
-import os, signal, sys
-import tensorflow as tf
-from svg_tf import cli, config, training
-from svg_tf.training import callbacks
-devices = int(sys.argv[5])
-if devices > 1:  # as on a machine with several GPUs: the strategy itself takes one CPU of a machine
-    from tensorflow.python.distribute.collective_all_reduce_strategy import CollectiveAllReduceExtended
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
-    def local_devices(self, resolver, worker_device):
-        return tuple(f"{worker_device}/device:CPU:{i}" for i in range(devices)), "CPU"
-    CollectiveAllReduceExtended._initialize_local_devices = local_devices
-experiment = config.from_json(config.ExperimentConfig, open(sys.argv[2]).read())
-sent, at = int(sys.argv[3]), int(sys.argv[4])
-class Scalars(callbacks.Scalars):
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, every=2, **kwargs)
-    def on_train_batch_end(self, batch, logs=None):
-        super().on_train_batch_end(batch, logs)
-        if self.model.step == at:
-            os.kill(os.getpid(), sent)
-callbacks.Scalars = Scalars
-try:
-    training.train(experiment, sys.argv[1], verbose=False)
-except callbacks.Preempted as stopped:
-    print(stopped, file=sys.stderr)
-    sys.exit(cli.EXIT_PREEMPTED)
-"""
+PROGRAM = pathlib.Path(__file__).parents[2] / "programs" / "train.py"
+CLOSE = OptimizerConfig(1e-4, epsilon=1e-3)  # small gradients, which are mostly rounding, move little
+TINY = tiny_models.experiment({"beta": 1e-2}, steps_per_epoch=4, checkpoint_every=2, optimizer=CLOSE)
 
 
 def free_ports(count):
@@ -60,25 +35,40 @@ def free_ports(count):
     return ports
 
 
-def start(run_dir, workers, sent=0, at=0, devices=1):
+def start(run_dir, workers, sent=0, at=0, devices=1, experiment=TINY):
     """Starts `workers` processes with `devices` each, of which the last one gets the signal `sent` after step `at`."""
-    experiment = dataclasses.replace(TINY, train=dataclasses.replace(TINY.train, strategy="multi_worker"))
+    experiment = dataclasses.replace(experiment, train=dataclasses.replace(experiment.train, strategy="multi_worker"))
     file = run_dir.with_suffix(".json")
     file.write_text(config.to_json(experiment))
-    addresses = [f"127.0.0.1:{port}" for port in free_ports(workers)]
+    last = [str(int(sent)), str(at)]
+    return launched(
+        [
+            [str(PROGRAM), str(run_dir), str(file), *(last if i == workers - 1 else ["0", "0"]), str(devices)]
+            for i in range(workers)
+        ]
+    )
+
+
+def launched(commands):
+    """One process for each command, all of one cluster."""
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(len(commands))]
     processes = []
-    for i in range(workers):
+    for i, command in enumerate(commands):
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TF_CPP_MIN_LOG_LEVEL": "1"}
         environment["TF_CONFIG"] = json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": i}})
-        last = (int(sent), at) if i == workers - 1 else (0, 0)
-        arguments = [sys.executable, "-c", SCRIPT, str(run_dir), str(file), *map(str, last), str(devices)]
-        processes.append(subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, env=environment))
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        processes.append(subprocess.Popen([sys.executable, *command], env=environment, **pipes))
     return processes
 
 
 def ended(processes):
     """[(exit code, stderr)]"""
-    return [(p.wait(), error) for p, error in ((p, p.communicate(timeout=600)[1]) for p in processes)]
+    return [(code, error) for code, _, error in outputs(processes)]
+
+
+def outputs(processes):
+    """[(exit code, stdout, stderr)]"""
+    return [(p.wait(), *written) for p, written in [(p, p.communicate(timeout=600)) for p in processes]]
 
 
 def weights(run_dir, step):
@@ -94,7 +84,7 @@ def test_two_workers_equal_one_and_go_on_after_one_was_stopped_and_one_was_lost(
     workers = start(tmp_path / "two", 2, signal.SIGTERM, 2)
     training.train(TINY, tmp_path / "one", verbose=False)
     for code, error in ended(workers):
-        assert code == cli.EXIT_PREEMPTED, error[-3000:]
+        assert code == 75, error[-3000:]
         assert "Stopped on request at step 3" in error  # agreed upon in the step after the signal, by the chief too
     assert last_step(tmp_path / "two") == 3
     (chief, message), (lost, _) = ended(start(tmp_path / "two", 2, signal.SIGKILL, 5))
@@ -114,6 +104,57 @@ def compare(one, two):
         np.testing.assert_allclose(two[name], value, rtol=1e-4, atol=2e-6, err_msg=name)
 
 
+def test_the_command_line_past_progress_validation_checkpoints_and_ends(tmp_path):
+    """Two processes of `svg-tf train` itself: what one worker alone does must not wait for the others."""
+    flags = {
+        "train.strategy": "multi_worker", "train.epochs": 2, "train.steps-per-epoch": 55, "train.checkpoint-every": 30,
+        "data.batch-size": 4, "data.n-future": 2, "data.moving-mnist.digits": "uci", "model.width": 2, "model.g-dim": 4,
+        "model.z-dim": 2, "model.rnn-size": 3, "model.n-past": 2, "eval.n-future": 3, "eval.n-samples": 2,
+        "eval.validation-steps": 2, "eval.summary-sequences": 1,
+    }  # fmt: skip
+    flags = [part for name, value in flags.items() for part in (f"--{name}", str(value))]
+    command = ["-m", "svg_tf.cli", "train", "smmnist_mini", "--run-dir", str(tmp_path / "run"), *flags]
+    (chief, printed, error), (other, silent, also) = outputs(launched([command, command]))
+    assert (chief, other) == (0, 0), (error[-3000:], also[-3000:])
+    assert [line.split()[1] for line in printed.splitlines() if line.startswith("step ")] == ["50/110", "100/110", "110/110"]
+    assert "step " not in silent
+    assert last_step(tmp_path / "run") == 110
+
+
+def test_an_adversarial_family_on_two_workers(tmp_path, toy):
+    experiment = presets.get("smmnist_toy")
+    workers = start(tmp_path / "two", 2, experiment=experiment)
+    training.train(experiment, tmp_path / "one", verbose=False)
+    for code, error in ended(workers):
+        assert code == 0, error[-3000:]
+    one, two = (weights(tmp_path / name, 10) for name in ("one", "two"))
+    for name, value in one.items():
+        np.testing.assert_allclose(two[name], value, rtol=1e-3, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "TF_CONFIG must be JSON such as"),
+        ("[]", "TF_CONFIG must be JSON such as"),
+        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}', "TF_CONFIG must be JSON such as"),
+        ('{"cluster": {"worker": ["a"]}, "task": {"type": "worker", "index": 0}}', "workers must be host:port"),
+        ('{"cluster": {"worker": ["http://a:1"]}, "task": {"type": "worker", "index": 0}}', "workers must be host:port"),
+        ('{"cluster": {"worker": ["a:99999"]}, "task": {"type": "worker", "index": 0}}', "workers must be host:port"),
+        ('{"cluster": {"ps": ["a:1"], "worker": ["b:1"]}, "task": {"type": "ps", "index": 0}}', "jobs must be 'worker'"),
+        (None, "strategy 'multi_worker' needs a cluster: set TF_CONFIG"),
+    ],
+)
+def test_a_cluster_that_cannot_be_is_refused_at_once(text, message, monkeypatch, tmp_path):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    if text is not None:
+        monkeypatch.setenv("TF_CONFIG", text)
+    experiment = dataclasses.replace(TINY, train=dataclasses.replace(TINY.train, strategy="multi_worker"))
+    with pytest.raises(ValueError, match=message):
+        training.train(experiment, tmp_path / "run", verbose=False)
+    assert not (tmp_path / "run").exists()
+
+
 def test_two_workers_with_two_devices_each_equal_one(tmp_path):
     workers = start(tmp_path / "four", 2, devices=2)
     training.train(TINY, tmp_path / "one", verbose=False)
@@ -123,7 +164,7 @@ def test_two_workers_with_two_devices_each_equal_one(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("cluster", "task", "expected"),
+    ("jobs", "task", "expected"),
     [
         ({"worker": ["a:1", "b:1"]}, ("worker", 1), (1, 2)),
         ({"chief": ["a:1"], "worker": ["b:1", "c:1"]}, ("worker", 0), (1, 3)),
@@ -131,6 +172,6 @@ def test_two_workers_with_two_devices_each_equal_one(tmp_path):
         ({}, (None, None), (0, 1)),
     ],
 )
-def test_shares_of_workers_whatever_their_devices(cluster, task, expected):
-    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(tf.train.ClusterSpec(cluster), "", *task)
-    assert multi_worker.shard(SimpleNamespace(cluster_resolver=resolver)) == expected
+def test_shares_of_workers_whatever_their_devices(jobs, task, expected):
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(tf.train.ClusterSpec(jobs), "", *task)
+    assert cluster.shard(SimpleNamespace(cluster_resolver=resolver)) == expected

@@ -2,17 +2,21 @@
 
 import dataclasses
 import json
+import pathlib
 
 import keras
 import numpy as np
 import pytest
 
-from svg_tf import presets, training
+from svg_tf import training
+from svg_tf.config import OptimizerConfig, ScheduleConfig
 from svg_tf.training import callbacks, checkpoints
+from svg_tf.training.state import named_variables
 from tests.svg_tf import tiny_models
 
 pytest.importorskip("sklearn")
-TINY = tiny_models.experiment({"beta_warmup_steps": 4}, steps_per_epoch=5, final_learning_rate=1e-4)
+COSINE = OptimizerConfig(schedule=ScheduleConfig("cosine", 1e-4))
+TINY = tiny_models.experiment({"beta_warmup_steps": 4}, steps_per_epoch=5, optimizer=COSINE)
 
 
 def test_a_run_directory_holds_the_experiment_and_its_model(tmp_path):
@@ -24,7 +28,8 @@ def test_a_run_directory_holds_the_experiment_and_its_model(tmp_path):
         np.testing.assert_array_equal(variable.value, named_variables(model)[name].value)
     assert training.load_run(tmp_path, best=True)[2] in (5, 10)
     written = json.loads((tmp_path / "config.json").read_text())
-    assert written["seed"] == 0 and written["versions"]["tensorflow"]
+    assert written["config"]["train"]["seed"] == 0 and written["versions"]["tensorflow"]
+    assert written["runtime"]["train"]["keep_checkpoints"] == 3 and "keep_checkpoints" not in written["config"]["train"]
     assert training.train(TINY, tmp_path, verbose=False).step == 10  # complete: nothing is trained
 
     longer = dataclasses.replace(TINY, train=dataclasses.replace(TINY.train, epochs=3))
@@ -45,44 +50,84 @@ def test_not_a_run_directory(tmp_path):
         training.load_run(tmp_path / "new")
 
 
+def test_a_run_moves_and_is_not_refused(tmp_path):
+    """What only says how a run runs here may change; what defines it may not."""
+    training.train(TINY, tmp_path / "a", verbose=False)
+    (tmp_path / "a").rename(tmp_path / "b")
+    moved = dataclasses.replace(
+        TINY,
+        train=dataclasses.replace(TINY.train, epochs=3, keep_checkpoints=5, checkpoint_every=7, recompute=True, log_every=9),
+        data=dataclasses.replace(TINY.data, data_dir="elsewhere"),
+    )
+    assert training.train(moved, tmp_path / "b", verbose=False).step == 15
+    assert training.read_config(tmp_path / "b") == moved
+    for change, message in (({"seed": 1}, "train.seed: 0 -> 1"), ({"steps_per_epoch": 6}, "train.steps_per_epoch: 5 -> 6")):
+        with pytest.raises(ValueError, match=message):
+            training.open_run(dataclasses.replace(moved, train=dataclasses.replace(moved.train, **change)), tmp_path / "b")
+
+
+def test_a_run_that_has_saved_nothing_takes_its_corrected_configuration(tmp_path):
+    training.open_run(TINY, tmp_path)
+    other = dataclasses.replace(TINY, model=dataclasses.replace(TINY.model, beta=0.5))
+    training.open_run(other, tmp_path)
+    assert training.read_config(tmp_path) == other
+    (tmp_path / "file").mkdir()
+    (tmp_path / "file" / "logs").write_text("")
+    with pytest.raises(ValueError, match="logs must be a folder of the run, and is a file"):
+        training.train(TINY, tmp_path / "file", verbose=False)
+
+
+@pytest.mark.parametrize("path", ["gs://bucket/run", "s3://bucket/run", "hdfs://host/run"])
+def test_addresses_are_no_folders(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for call in (lambda: training.train(TINY, path), lambda: training.read_config(pathlib.Path(path))):
+        with pytest.raises(ValueError, match="must be on a file system of this machine"):
+            call()
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_nan_loss_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path):
-    class Poison(callbacks.StopAtNaN):
+    class Poison(keras.callbacks.Callback):
         def on_train_batch_begin(self, batch, logs=None):
-            if int(self.model.optimizer.iterations) == 4:
+            if self.model.step == 4:
                 self.model.encoder.levels[0].conv.kernel.assign(np.full((4, 4, 1, 2), np.nan))
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(callbacks, "StopAtNaN", Poison)
-        with pytest.raises(FloatingPointError, match=r"nan at optimizer step 5 .*step-00000003.npz"):
-            training.train(TINY, tmp_path, verbose=False)
+    with pytest.raises(FloatingPointError, match=r"nan at training step 5 .*step-00000003.npz"):
+        training.train(TINY, tmp_path, verbose=False, callbacks=[Poison()])
     assert [step for step, _ in checkpoints.existing(tmp_path / "checkpoints")] == [3]
 
 
-def test_optimizer_follows_the_configuration():
-    adam = training.optimizer_of(presets.get("smmnist_lp"))
-    assert (float(adam.learning_rate), adam.beta_1, adam.beta_2, adam.epsilon) == (pytest.approx(2e-3), 0.9, 0.999, 1e-8)
-    decayed = training.optimizer_of(TINY)
-    decayed.build([])
-    assert float(decayed.learning_rate) == pytest.approx(2e-3)
-    decayed.iterations.assign(10)
-    assert float(decayed.learning_rate) == pytest.approx(1e-4)
+def test_values_that_callbacks_see_are_those_of_the_steps(tmp_path):
+    """Means over intervals come from `logs`: the running means of the epoch."""
+
+    class Look(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            self.means, self.taken, self.seen = callbacks.IntervalMeans(self.model), {}, []
+
+        def on_epoch_begin(self, epoch, logs=None):
+            self.means.reset()
+            self.seen = []
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.means.update(logs)
+            self.seen.append(logs["loss"])
+            if self.model.step % 5 in (2, 0):
+                self.taken[self.model.step] = (self.means.take()["loss"], list(self.seen))
+
+    look = Look()
+    training.train(TINY, tmp_path, verbose=False, callbacks=[look])
+    for step, (mean, running) in look.taken.items():
+        steps = np.diff([0, *(n * value for n, value in enumerate(running, 1))])  # the loss of each step
+        assert mean == pytest.approx(np.mean(steps[:2] if step % 5 == 2 else steps[2:]), rel=1e-4)
 
 
-def test_linear_decay_of_the_learning_rate():
-    """SRVP: constant, then linearly to 0; the schedule is saved with the model."""
-    t = dataclasses.replace(TINY.train, learning_rate=3e-4, final_learning_rate=0.0, linear_decay_steps=4)  # of 10 steps
-    adam = training.optimizer_of(dataclasses.replace(TINY, train=t))
-    adam.build([])
-    for step, share in ((0, 1), (6, 1), (7, 0.75), (8, 0.5), (10, 0), (11, 0)):
-        adam.iterations.assign(step)
-        assert float(adam.learning_rate) == pytest.approx(3e-4 * share, abs=1e-10)
-    again = keras.optimizers.deserialize(keras.optimizers.serialize(adam))
-    again.build([])
-    again.iterations.assign(8)
-    assert float(again.learning_rate) == pytest.approx(1.5e-4)
-
-
-def test_data_of_another_size_than_the_model_is_refused(tmp_path):
+def test_an_unknown_data_set_is_refused_before_training(tmp_path):
     wrong = dataclasses.replace(TINY, data=dataclasses.replace(TINY.data, name="no_such_data_set"))
     with pytest.raises(ValueError, match="no_such_data_set"):
+        training.train(wrong, tmp_path, verbose=False)
+
+
+def test_an_optimizer_of_no_update_is_refused(tmp_path):
+    wrong = dataclasses.replace(TINY, train=dataclasses.replace(TINY.train, optimizers={"critic": COSINE}))
+    with pytest.raises(ValueError, match="train.optimizers has 'critic'; the updates of this model are elbo"):
         training.train(wrong, tmp_path, verbose=False)

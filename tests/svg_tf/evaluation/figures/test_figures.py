@@ -40,7 +40,11 @@ class Fake:
 
     def __init__(self, futures, sigma=None, prior="learned"):
         self.config = svg_tf.SVGConfig(image_size=SIZE, n_past=3, prior=prior)
-        self.futures, self.sigma = futures, sigma
+        self.futures, self.sigma, self.deterministic = futures, sigma, prior == "none"
+
+    def need(self, capability, what):
+        if self.config.prior != "learned":
+            raise ValueError(f"{what} cannot be had of this model, {self.config.summary}.")
 
     def generate(self, frames, n_future, n_samples, seed, first_sample=0):
         return self.futures[np.asarray(seed)[:, 1], first_sample : first_sample + n_samples]
@@ -143,7 +147,7 @@ def test_uncertainty_figure(tmp_path):
     sigma[:, [0, 1]] = 3.0  # before the velocity is known
     sigma[:, [7, 14, 19]] += 1.0  # sigma[:, t - 1] belongs to frame t
     result = figures.uncertainty_figure(Fake(None, sigma), frames, shows, tmp_path)
-    assert (result["auc"], result["auc_of_mean"], result["synchronised"]) == (1.0, 1.0, True)
+    assert (result["auc"], result["auc_of_mean"], result["synchronized"]) == (1.0, 1.0, True)
     assert (result["n_new_velocity"], result["n_counted"]) == (3 * n, n * 27)
     early = figures.uncertainty_figure(Fake(None, sigma), frames, shows, tmp_path, first_step=1, name="early")
     assert early["auc"] == pytest.approx(1 - 2 / 26)  # each of the two early steps beats every true one
@@ -157,7 +161,7 @@ def test_uncertainty_figure(tmp_path):
     rolled = shows.copy()
     rolled[3] = np.roll(shows[3], 4, axis=0)
     mixed = figures.uncertainty_figure(Fake(None, sigma), frames, rolled, tmp_path, name="mixed")
-    assert mixed["synchronised"] is False
+    assert mixed["synchronized"] is False
     assert mixed["auc_of_mean"] is None
     assert mixed["auc"] < 1
 

@@ -1,11 +1,12 @@
 """SRVP with a DCGAN-32 written again in plain NumPy (float64), frame by frame, as an independent reference.
 
-Convolutions, normalisation and the LSTM cell are those of `numpy_svg`, which is tested against SVG. Everything else follows
+Convolutions, normalization and the LSTM cell are those of `numpy_svg`, which is tested against SVG. Everything else follows
 METHOD's equations: concatenated inputs where the package projects halves, and loops over frames and Euler steps.
 """
 
 import numpy as np
-from tests.svg_tf.numpy_svg import NumpySVG, sigmoid
+
+from tests.svg_tf.families.svg.numpy_svg import NumpySVG, sigmoid
 
 
 def scale(raw):
@@ -23,7 +24,7 @@ class NumpySRVP(NumpySVG):
         self.w, self.c, self.moments = weights, config, {}
 
     def bn(self, x, name):
-        if name == "encoder/levels/0/norm":  # the first convolution is not normalised
+        if name == "encoder/levels/0/norm":  # the first convolution is not normalized
             assert f"{name}/gamma" not in self.w
             return x
         return super().bn(x, name)
@@ -49,7 +50,7 @@ class NumpySRVP(NumpySVG):
         return (1 - u) * n + u * y
 
     def next_state(self, y, z):
-        """One frame: (the next state, the norms of its residuals summed)."""
+        """One frame: (the next state, the norms of the steps taken, summed)."""
         if self.c.transition == "gru":
             return self.gru(y, z), 0.0
         f = lambda y: self.mlp(np.concatenate([y, z], -1), "transition/f")  # noqa: E731
@@ -57,9 +58,9 @@ class NumpySRVP(NumpySVG):
             return f(y), 0.0
         norms = 0.0
         for _ in range(self.c.n_euler):
-            residual = f(y)
-            norms = norms + np.sqrt((residual**2).sum(-1))
-            y = y + residual / self.c.n_euler
+            taken = f(y) / self.c.n_euler
+            norms = norms + np.sqrt((taken**2).sum(-1))
+            y = y + taken
         return y, norms
 
     def terms(self, frames, draws, content_frames, skip_frame) -> dict:

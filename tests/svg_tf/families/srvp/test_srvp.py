@@ -6,12 +6,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tests.svg_tf.numpy_srvp import NumpySRVP
 
-from svg_tf import noise, presets
+from svg_tf import distributions, noise, presets
 from svg_tf.families.srvp import transitions
 from svg_tf.families.srvp.model import CONTENT, SRVP
 from svg_tf.training.state import named_variables
+from tests.svg_tf.families.srvp.numpy_srvp import NumpySRVP
 from tests.svg_tf.tiny_models import TINY_SRVP, frames_of, made
 
 BATCH, STEPS = 3, 4
@@ -26,7 +26,7 @@ CONFIGS = {
 }
 
 
-def randomised(config, seed=3):
+def randomized(config, seed=3):
     """Weights at their scale, with biases and offsets away from zero, so that each of them is tested."""
     keras.utils.set_random_seed(seed)
     model, rng = SRVP(config), np.random.default_rng(seed)
@@ -38,7 +38,7 @@ def randomised(config, seed=3):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_objective_and_gradients_equal_an_independent_computation(name):
     config, x, seed = CONFIGS[name], frames_of(BATCH, STEPS, channels=2), noise.seed_pair(11)
-    model = randomised(config)
+    model = randomized(config)
     trained = {path: v for path, v in named_variables(model).items() if v.trainable}
     assert len(trained) == len(model.trainable_variables)
     with tf.GradientTape() as tape:
@@ -88,8 +88,8 @@ def test_weights_of_moving_mnist_are_counted_and_start_as_published():
     def dense(*sizes):
         return sum(a * b + b for a, b in zip(sizes, sizes[1:], strict=False))
 
-    # Encoder: 4x4 kernels from 1 to 512 maps and to h, without biases; gamma and beta of each normalisation (none after the
-    # first convolution). Decoder: the same backwards, from w and y, with one normalisation more.
+    # Encoder: 4x4 kernels from 1 to 512 maps and to h, without biases; gamma and beta of each normalization (none after the
+    # first convolution). Decoder: the same backwards, from w and y, with one normalization more.
     kernels = 16 * (1 * 64 + 64 * 128 + 128 * 256 + 256 * 512)
     expected = {
         "encoder": kernels + 16 * 512 * 128 + 2 * (128 + 256 + 512 + 128),
@@ -158,6 +158,31 @@ def test_half_the_step_changes_states_as_the_euler_scheme_says():
         if n_euler == 1:
             residuals = np.diff(expected, axis=0)
             np.testing.assert_allclose(norms, np.linalg.norm(residuals, axis=-1).sum(0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("n_euler", [1, 2, 4])
+def test_the_residual_penalty_is_of_the_steps_taken(n_euler):
+    """Where f is a constant v the sum over a frame's Euler steps is |v|, however many these are."""
+    config = dataclasses.replace(TINY_SRVP, n_euler=n_euler)
+    transition = transitions.ResidualTransition(config, config.z_dim)
+    last = transition.f.dense[-1]
+    last.kernel.assign(last.kernel * 0)
+    last.bias.assign([3.0, 0.0, 4.0, 0.0])
+    y, z = random_steps(config)
+    states, norms = transitions.trajectory(transition, y, z, n_euler)
+    np.testing.assert_allclose(norms, [3 * 5.0] * 2, rtol=1e-5)
+    np.testing.assert_allclose(states[-1] - states[0], [[9.0, 0.0, 12.0, 0.0]] * 2, rtol=1e-5)
+
+
+def test_biases_of_a_gru_start_as_those_of_the_published_cell():
+    """Its gates add two biases, its candidate keeps them apart."""
+    config = dataclasses.replace(TINY_SRVP, transition="gru", y_dim=400)
+    keras.utils.set_random_seed(0)
+    transition = transitions.GRUTransition(config, config.z_dim)
+    gates, candidate = np.split(transition.bias.numpy(), [800])
+    assert gates.std() == pytest.approx(np.sqrt(2 / 3) / 20, rel=0.06)
+    for apart in (candidate, transition.candidate_bias.numpy()):
+        assert apart.std() == pytest.approx(1 / 20 / np.sqrt(3), rel=0.08) and abs(apart).max() <= 1 / 20
 
 
 @pytest.mark.parametrize("name", ["residual", "mlp", "gru"])
@@ -286,3 +311,14 @@ def test_clips_that_are_long_or_of_unknown_length():
     expected = model.objective(tf.constant(x), seeds, "running")
     assert found == pytest.approx({name: float(tf.reduce_mean(value)) for name, value in expected.items()}, rel=1e-4)
     assert found["residual"] > 0
+
+
+def test_nats_are_those_of_the_observation():
+    """Of x_2 ... x_T; reconstructions leave out the first frame."""
+    model, x = made(dataclasses.replace(TINY_SRVP, nu=0.3)), frames_of()
+    bound, x_hat = model.bound(x, seed=3), model.reconstruct(x, seed=3)
+    observed = distributions.observation(x_hat, 0.3).log_prob(x[:, 1:])
+    np.testing.assert_allclose(bound.terms["nll"][:, 1:], -observed, rtol=1e-5)
+    np.testing.assert_allclose(bound.nats, tf.reduce_sum(bound.terms["nll"] + bound.terms["kl"], axis=1), rtol=1e-5)
+    with pytest.raises(ValueError, match="without z"):
+        made(dataclasses.replace(TINY_SRVP, stochastic=False)).prior_scale(x)

@@ -2,7 +2,7 @@
 
 It shares no code with the package: convolutions are sums over kernel taps, skips are concatenated and convolved with the
 concatenated kernel, LSTM cells step through time, and the decoder is called once for each time step; only batch
-normalisation, whose statistics run over all time steps, needs all frames of a layer at once.
+normalization, whose statistics run over all time steps, needs all frames of a layer at once.
 """
 
 import numpy as np

@@ -4,12 +4,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tests.svg_tf.numpy_svg import NumpySVG
 
 from svg_tf import noise
 from svg_tf.families.svg.config import SVGConfig
 from svg_tf.families.svg.model import SVG
 from svg_tf.training.state import named_variables
+from tests.svg_tf.families.svg.numpy_svg import NumpySVG
 
 CONFIG = SVGConfig(image_size=32, channels=2, width=2, g_dim=5, z_dim=3, rnn_size=4, n_past=2, beta=0.3, predictor_layers=2)
 BATCH, STEPS = 3, 4

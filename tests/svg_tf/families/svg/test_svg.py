@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from svg_tf import noise
+from svg_tf import distributions, noise
 from tests.svg_tf.tiny_models import SVG_VARIANTS, TINY, frames_of, made
 
 
@@ -43,8 +43,8 @@ def test_skip_quirks_of_the_reference(skips):
     for a, b in zip(paper.variables, quirk.variables, strict=True):
         b.assign(a)
     distinct = {"last_context": 3, "second_last_context": 2, "previous": 4}
-    assert paper._skip_frames(5) == distinct["last_context"]
-    assert quirk._skip_frames(5) == distinct[skips]
+    assert paper.skip_frames(5) == distinct["last_context"]
+    assert quirk.skip_frames(5) == distinct[skips]
     a, b = paper.reconstruct(x).numpy(), quirk.reconstruct(x).numpy()
     same_until = {"second_last_context": 2, "previous": 3}[skips]
     np.testing.assert_allclose(a[:, :same_until], b[:, :same_until], atol=1e-6)
@@ -60,3 +60,20 @@ def test_batch_statistics_per_step_option_changes_training_only():
     assert abs(a - b).max() > 1e-6
     a, b = (m.objective(x, seed, "running")["loss"].numpy() for m in (folded, per_step))
     np.testing.assert_array_equal(a, b)
+
+
+def test_prior_scale_of_models_without_a_prior_to_learn():
+    np.testing.assert_array_equal(made(SVG_VARIANTS["fixed"]).prior_scale(frames_of()), np.ones((3, 4, 3)))
+    with pytest.raises(ValueError, match="deterministic"):
+        made(SVG_VARIANTS["none"]).prior_scale(frames_of())
+
+
+def test_nats_are_those_of_the_gaussian_that_beta_stands_for():
+    """mse + beta KL, times H W C / (2 s^2) with s^2 = beta H W C / 2, is -log N(x; x_hat, s^2) + KL but for a constant."""
+    model, x = made(dataclasses.replace(TINY, beta=0.02)), frames_of()
+    seeds = tf.constant([[3, 0], [3, 1], [3, 2]])
+    x_hat = model.reconstruct(x, seed=3)
+    observed = distributions.observation(x_hat, (0.02 * 32 * 32 / 2) ** 0.5).log_prob(x[:, 1:])
+    bound = model.bound(x, seed=seeds.numpy())
+    np.testing.assert_allclose(bound.nats, tf.reduce_sum(bound.terms["kl"] - observed, axis=1), rtol=1e-5)
+    assert made(SVG_VARIANTS["none"]).bound(x).nats is None

@@ -10,16 +10,16 @@ import sys
 import pytest
 
 from svg_tf import presets
-from svg_tf.families.svg import memory
+from svg_tf.families import cost
 from svg_tf.families.svg.config import SVGConfig
 from svg_tf.families.svg.model import SVG
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[4]
 
 
 def test_kept_activations_of_dcgan_32_by_hand():
     model = SVG(SVGConfig(image_size=32, width=2, g_dim=6, z_dim=3, rnn_size=8, n_past=2))
-    result = memory.training_memory(model, batch=3, steps=5)
+    result = cost.of(model).training_memory(batch=3, steps=5)
     levels = 16 * 16 * 2 + 8 * 8 * 4 + 4 * 4 * 8  # of one frame; the decoder's mirror them
     maps = 2 * (15 * (levels + 6) + 12 * levels)
     frames = (15 + 12 + 12) * 32 * 32  # in, out, error
@@ -31,23 +31,23 @@ def test_kept_activations_of_dcgan_32_by_hand():
 
 def test_half_precision_and_recomputation_keep_less():
     config = SVGConfig(backbone="vgg", width=2, g_dim=6, z_dim=3, rnn_size=8, n_past=2)
-    whole = memory.training_memory(SVG(config), 4, 6)
-    half = memory.training_memory(SVG(config, dtype="mixed_bfloat16"), 4, 6)
+    whole = cost.of(SVG(config)).training_memory(4, 6)
+    half = cost.of(SVG(config, dtype="mixed_bfloat16")).training_memory(4, 6)
     errors = whole.kept["errors"]  # float32 in both
     assert half.kept_bytes - errors == (whole.kept_bytes - errors) / 2
-    recomputed = memory.training_memory(SVG(config), 4, 6, recompute=True)
+    recomputed = cost.of(SVG(config)).training_memory(4, 6, recompute=True)
     assert recomputed.kept_bytes < 0.4 * whole.kept_bytes
     assert recomputed.peak_activations < 0.7 * whole.peak_activations
     with pytest.raises(ValueError, match="steps >= 2"):
-        memory.training_memory(SVG(config), 4, 1)
+        cost.of(SVG(config)).training_memory(4, 1)
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
 def test_vgg_128_at_batch_100_fits_80_gigabytes_with_recomputation(precision):
     model = SVG(dataclasses.replace(presets.get("kth_lp").model, image_size=128), dtype=precision)
-    assert memory.training_memory(model, 100, 20, recompute=True).peak < 70e9  # leaving some for the convolutions' workspace
+    assert cost.of(model).training_memory(100, 20, recompute=True).peak < 70e9  # leaving some for the convolutions' workspace
     if precision == "float32":
-        assert memory.training_memory(model, 100, 20).kept_bytes > 80e9
+        assert cost.of(model).training_memory(100, 20).kept_bytes > 80e9
 
 
 def test_small_steps_use_what_the_model_says():

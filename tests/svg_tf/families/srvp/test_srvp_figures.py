@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from svg_tf.evaluation import figures
-from svg_tf.evaluation.figures import states
+from svg_tf.evaluation.figures import frame_rate_clips
 from svg_tf.evaluation.metrics import frame
+from svg_tf.families.srvp import figures
 from tests.svg_tf.tiny_models import SRVP_VARIANTS, TINY, frames_of, made
 
 STEPS, PAST, FUTURE = 6, 3, 3
@@ -25,7 +25,7 @@ def frames():
 
 
 def test_rows_of_both_rates_show_the_same_moments(model, frames):
-    clips, (slow, fast) = states.frame_rate_clips(model, frames, PAST, 3, seed=4)
+    clips, (slow, fast) = frame_rate_clips(model, frames, PAST, 3, seed=4)
     assert slow.shape[2] == FUTURE and fast.shape[2] == 3 * FUTURE
     np.testing.assert_array_equal(fast, model.generate(frames[:, :PAST], FUTURE, 1, 4, frame_rate=3))
     for clip, truth, drawn in zip(clips, frames, slow[:, 0], strict=True):
@@ -84,10 +84,10 @@ def test_interpolation_figure_goes_from_each_sequence_to_the_next(model, frames,
 
 def test_models_without_states_and_single_sequences_are_refused(model, frames, tmp_path):
     svg, gru = made(TINY), made(SRVP_VARIANTS["gru"])
-    with pytest.raises(ValueError, match="need a model with Euler steps"):
+    with pytest.raises(ValueError, match="Frames between frames cannot be had"):
         figures.frame_rate_figure(gru, frames, tmp_path, n_past=PAST)
     for draw in (figures.swap_figure, figures.interpolation_figure):
-        with pytest.raises(ValueError, match="needs a model with a state and a content"):
+        with pytest.raises(ValueError, match="a state beside a content cannot be had"):
             draw(svg, frames, tmp_path, n_past=PAST)
         with pytest.raises(ValueError, match="at least 2 sequences, got 1"):
             draw(model, frames[:1], tmp_path, n_past=PAST)

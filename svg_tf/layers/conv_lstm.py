@@ -1,0 +1,141 @@
+"""Convolutional LSTM (Shi et al. 2015), and the layers around it in CDNA's and SAVP's generators. State goes in and comes out.
+
+Maps of several steps are one batch [T * N, H, W, C], time first. Kernels are Glorot uniform and biases zero, as published.
+"""
+
+import math
+
+import keras
+from keras import ops
+
+from svg_tf import motion_kernels
+
+FORGET_BIAS = 1.0
+UNROLLED_STEPS = 64  # longer sequences, or sequences of unknown length, run in a graph loop
+
+
+def glorot(fan_in: int, fan_out: int):
+    """Glorot's uniform distribution of a kernel that is stored in parts."""
+    bound = math.sqrt(6.0 / (fan_in + fan_out))
+    return keras.initializers.RandomUniform(-bound, bound)
+
+
+class ConvLSTM(keras.layers.Layer):
+    """gates = conv(concat(x, h)) + bias in the order input, candidate, forget, output; the forget gate's bias is 1 more.
+
+    The convolution of the input and that of the state have kernels of their own: with all steps of x known, their half of the
+    gates is one convolution.
+    """
+
+    def __init__(self, inputs: int, units: int, size: int, use_bias: bool = True, **kwargs):
+        super().__init__(**kwargs)
+        self.units, self.size = units, size
+        initializer = glorot(size * size * (inputs + units), size * size * 4 * units)
+        self.kernel = self.add_weight(shape=(size, size, inputs, 4 * units), initializer=initializer, name="kernel")
+        self.recurrent_kernel = self.add_weight(
+            shape=(size, size, units, 4 * units), initializer=initializer.clone(), name="recurrent_kernel"
+        )
+        self.bias = self.add_weight(shape=(4 * units,), initializer="zeros", name="bias") if use_bias else None
+        self.built = True
+
+    def initial_state(self, batch, height: int, width: int) -> tuple:
+        """(h, c) of zeros, each [batch, height, width, units]."""
+        zeros = ops.zeros((batch, height, width, self.units), self.compute_dtype)
+        return zeros, zeros
+
+    def call(self, x, state, steps=1):
+        """x [steps * N, H, W, inputs], state (h, c) of N rows -> (outputs [steps * N, H, W, units], state).
+
+        steps: an int, or an int32 tensor in a graph for any number.
+        """
+        projected = ops.conv(x, self.kernel, strides=1, padding="same")
+        if self.bias is not None:
+            projected = projected + self.bias
+        recurrent = ops.convert_to_tensor(self.recurrent_kernel)
+
+        def step(now, state):
+            h, c = state
+            gates = now + ops.conv(h, recurrent, strides=1, padding="same")
+            h, c = motion_kernels.gates_to_state(gates, c, FORGET_BIAS)
+            return h, (h, c)
+
+        if not isinstance(steps, int) or steps > UNROLLED_STEPS:
+            return motion_kernels.over_time(step, projected, state, steps)
+        outputs = []
+        for now in ops.split(projected, steps, axis=0) if steps > 1 else [projected]:
+            h, state = step(now, state)
+            outputs.append(h)
+        return ops.concatenate(outputs, axis=0) if steps > 1 else outputs[0], state
+
+    def multiply_adds(self, height: int, width: int) -> int:
+        """Of one step of one example."""
+        return height * width * (math.prod(self.kernel.shape) + math.prod(self.recurrent_kernel.shape))
+
+
+class LayerNorm(keras.layers.Layer):
+    """Normalization of each example by the statistics of its whole map [N, H, W, C]; a scale and an offset for each channel."""
+
+    def __init__(self, channels: int, epsilon: float, **kwargs):
+        super().__init__(**kwargs)
+        self.epsilon = epsilon
+        self.gamma = self.add_weight(shape=(channels,), initializer="ones", name="gamma", autocast=False)
+        self.beta = self.add_weight(shape=(channels,), initializer="zeros", name="beta", autocast=False)
+        self.built = True
+
+    def call(self, x):
+        return ops.cast(motion_kernels.layer_norm(x, self.gamma, self.beta, self.epsilon), x.dtype)
+
+
+class Conv(keras.layers.Layer):
+    """A convolution with "same" padding as TensorFlow pads it: x [N, H, W, inputs] -> [N, H / strides, W / strides, outputs]."""
+
+    def __init__(self, inputs: int, outputs: int, size: int, strides: int = 1, use_bias: bool = True, **kwargs):
+        super().__init__(**kwargs)
+        self.strides = strides
+        kernel = keras.initializers.GlorotUniform()
+        self.kernel = self.add_weight(shape=(size, size, inputs, outputs), initializer=kernel, name="kernel")
+        self.bias = self.add_weight(shape=(outputs,), initializer="zeros", name="bias") if use_bias else None
+        self.built = True
+
+    def call(self, x):
+        if self.kernel.shape[0] == 1 and self.strides == 1:
+            y = ops.matmul(x, self.kernel[0, 0])
+        else:
+            y = ops.conv(x, self.kernel, strides=self.strides, padding="same")
+        return y if self.bias is None else y + self.bias
+
+    def multiply_adds(self, height: int, width: int) -> int:
+        """For one example whose result has this size."""
+        return height * width * math.prod(self.kernel.shape)
+
+
+class ConvUp(keras.layers.Layer):
+    """The transpose of a 3x3 "same" convolution of stride 2: x [N, h, w, inputs] -> [N, 2h, 2w, outputs].
+
+    An even row of the result meets the rows i - 1 and i of x with taps 2 and 0, an odd one row i with tap 1; so for columns. All
+    four parities are one 2x2 convolution, whose kernel has zeros at 7 of 16 places: faster on a CPU than a scattering transpose.
+    """
+
+    def __init__(self, inputs: int, outputs: int, use_bias: bool = True, **kwargs):
+        super().__init__(**kwargs)
+        self.outputs = outputs
+        kernel = glorot(9 * inputs, 9 * outputs)
+        self.kernel = self.add_weight(shape=(3, 3, outputs, inputs), initializer=kernel, name="kernel")
+        self.bias = self.add_weight(shape=(outputs,), initializer="zeros", name="bias") if use_bias else None
+        self.built = True
+
+    def call(self, x):
+        _, height, width, inputs = x.shape
+        kernel = ops.convert_to_tensor(self.kernel)
+        # places[parity, tap of the 2x2 kernel, tap of the 3x3 kernel]
+        places = ops.convert_to_tensor([[[0, 0, 1], [1, 0, 0]], [[0, 0, 0], [0, 1, 0]]], kernel.dtype)
+        taps = ops.einsum("pai,qbj,ijoc->abcpqo", places, places, kernel)
+        taps = ops.reshape(taps, (2, 2, inputs, 4 * self.outputs))
+        y = ops.conv(ops.pad(x, [[0, 0], [1, 0], [1, 0], [0, 0]]), taps, strides=1, padding="valid")
+        y = ops.transpose(ops.reshape(y, (-1, height, width, 2, 2, self.outputs)), (0, 1, 3, 2, 4, 5))
+        y = ops.reshape(y, (-1, 2 * height, 2 * width, self.outputs))
+        return y if self.bias is None else y + self.bias
+
+    def multiply_adds(self, height: int, width: int) -> int:
+        """For one example whose input has this size, of the transposed convolution."""
+        return height * width * math.prod(self.kernel.shape)

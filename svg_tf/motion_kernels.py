@@ -1,0 +1,78 @@
+"""Numerical kernels of conv-LSTM video models: the cell and the normalization of whole maps, with backward passes written out.
+
+Automatic differentiation would keep, and pass over, a map for each of a dozen small operations of a cell; written out, the
+gates' gradient is one expression of what the forward pass has anyway.
+"""
+
+import tensorflow as tf
+
+
+def gates_to_state(gates, c, forget_bias: float):
+    """The elementwise half of a conv-LSTM: gates [..., 4 * units] in the order input, candidate, forget, output; c [..., units].
+
+    c' = sigmoid(f + forget_bias) c + sigmoid(i) tanh(j), h' = tanh(c') sigmoid(o). Returns (h', c').
+    """
+
+    @tf.custom_gradient
+    def operation(gates, c):
+        i, j, f, o = tf.split(gates, 4, axis=-1)
+        i, j, f, o = tf.sigmoid(i), tf.tanh(j), tf.sigmoid(f + forget_bias), tf.sigmoid(o)
+        new_c = f * c + i * j
+        squashed = tf.tanh(new_c)
+
+        def gradient(d_h, d_c):
+            d_c += d_h * o * (1 - squashed * squashed)
+            d_i, d_j = d_c * j * i * (1 - i), d_c * i * (1 - j * j)
+            d_f, d_o = d_c * c * f * (1 - f), d_h * squashed * o * (1 - o)
+            return tf.concat([d_i, d_j, d_f, d_o], axis=-1), d_c * f
+
+        return (squashed * o, new_c), gradient
+
+    return operation(gates, c)
+
+
+def layer_norm(x, gamma, beta, epsilon: float):
+    """Normalizes each example by the mean and variance of its whole map, with a scale and an offset for each channel.
+
+    x: float [N, H, W, C]; gamma, beta: float32 [C]. Statistics and arithmetic are float32. Returns float32 [N, H, W, C].
+    """
+
+    @tf.custom_gradient
+    def operation(x, gamma, beta):
+        size = tf.cast(tf.reduce_prod(tf.shape(x)[1:]), tf.float32)
+        mean = tf.reduce_mean(x, [1, 2, 3], keepdims=True)
+        centered = x - mean
+        scale = tf.math.rsqrt(tf.reduce_mean(tf.square(centered), [1, 2, 3], keepdims=True) + epsilon)  # [N, 1, 1, 1]
+
+        def gradient(dy):
+            # dx = scale (g - mean(g) - x_hat mean(g x_hat)) with g = gamma dy, x_hat = scale * centered: an affine map of dy and
+            # x_hat whose coefficients follow from sums over the pixels of each channel.
+            sums = tf.reduce_sum(dy, [1, 2], keepdims=True)  # [N, 1, 1, C]
+            products = scale * tf.reduce_sum(dy * centered, [1, 2], keepdims=True)
+            mean_g = tf.reduce_sum(gamma * sums, -1, keepdims=True) / size
+            mean_product = tf.reduce_sum(gamma * products, -1, keepdims=True) / size
+            dx = (scale * gamma) * dy - (scale * scale * mean_product) * centered - scale * mean_g
+            return dx, tf.reduce_sum(products, [0, 1, 2]), tf.reduce_sum(sums, [0, 1, 2])
+
+        return centered * (scale * gamma) + beta, gradient
+
+    return operation(tf.cast(x, tf.float32), tf.convert_to_tensor(gamma), tf.convert_to_tensor(beta))
+
+
+def over_time(step, x, state, steps):
+    """A recurrent layer over a number of steps known at run time only: x [steps * N, ...] -> (outputs [steps * N, ...], state).
+
+    step: (x of one step, state) -> (output, state), where state is a tuple of tensors and the output has the first one's shape.
+    """
+    rows = tf.shape(state[0])[0]
+    shape = tf.TensorShape([None, *state[0].shape[1:]])
+    outputs = tf.TensorArray(state[0].dtype, size=steps, infer_shape=False, element_shape=shape)
+
+    def body(t, outputs, *state):
+        output, state = step(x[t * rows : (t + 1) * rows], state)
+        return t + 1, outputs.write(t, output), *state
+
+    shapes = (tf.TensorShape([]), tf.TensorShape(None), *(shape for _ in state))
+    loop = (tf.constant(0), outputs, *state)
+    _, outputs, *state = tf.while_loop(lambda t, *_: t < steps, body, loop, shape_invariants=shapes)
+    return tf.ensure_shape(outputs.concat(), shape), tuple(state)

@@ -1,0 +1,102 @@
+"""Adam as published, against NumPy in float64; schedules; optimizers from a configuration."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from svg_tf import presets
+from svg_tf.config import OptimizerConfig, ScheduleConfig, TrainConfig
+from svg_tf.families.interface import Program, Update
+from svg_tf.training import optimizers
+
+
+def adam_in_numpy(gradients, start, rate, b1, b2, epsilon, placement):
+    x, m, v = np.array(start, np.float64), np.zeros(len(start)), np.zeros(len(start))
+    for t, g in enumerate(np.asarray(gradients, np.float64), 1):
+        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
+        if placement == "pytorch":  # Kingma & Ba, algorithm 1
+            x = x - rate * (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + epsilon)
+        else:  # their section 2's reordering
+            x = x - rate * np.sqrt(1 - b2**t) / (1 - b1**t) * m / (np.sqrt(v) + epsilon)
+    return x
+
+
+@pytest.mark.parametrize("placement", ["pytorch", "keras"])
+def test_adam_with_gradients_as_small_as_epsilon(placement):
+    rng = np.random.default_rng(0)
+    gradients = (rng.standard_normal((20, 5)) * 10.0 ** np.array([-9, -8, -7, -3, 0])).astype(np.float32)
+    variable = keras.Variable(np.zeros(5, np.float32))
+    adam = optimizers.Adam(1e-2, epsilon=1e-8, epsilon_placement=placement)
+    adam.build([variable])
+    for t, gradient in enumerate(gradients, 1):
+        adam.apply([gradient], [variable])
+        expected = adam_in_numpy(gradients[:t], np.zeros(5), 1e-2, 0.9, 0.999, 1e-8, placement)
+        np.testing.assert_allclose(variable.numpy(), expected, rtol=2e-4, atol=1e-7)
+
+
+def test_the_placement_matters_at_first_and_keras_s_is_keras_s():
+    gradient = np.full(3, 1e-8, np.float32)
+    steps = {}
+    for name, adam in (
+        ("pytorch", optimizers.Adam(1e-2)),
+        ("keras", optimizers.Adam(1e-2, epsilon_placement="keras")),
+        ("its own", keras.optimizers.Adam(1e-2, epsilon=1e-8)),
+    ):
+        variable = keras.Variable(np.zeros(3, np.float32))
+        adam.build([variable])
+        adam.apply([gradient], [variable])
+        steps[name] = variable.numpy()
+    np.testing.assert_allclose(steps["pytorch"], -1e-2 / 2, rtol=1e-4)
+    assert np.abs(steps["keras"]).max() < np.abs(steps["pytorch"]).max() / 15
+    np.testing.assert_array_equal(steps["keras"], steps["its own"])
+
+
+def program(every=1):
+    critic = [Update("critic", None, ("loss",), list, every)] if every > 1 else []
+    return Program.of(Update("elbo", None, ("loss",), list), *critic)
+
+
+def rates(optimizer, steps):
+    optimizer.build([])
+    found = []
+    for step in steps:
+        optimizer.iterations.assign(step)
+        found.append(float(optimizer.learning_rate))
+    return found
+
+
+def test_optimizers_follow_the_configuration():
+    adam = optimizers.of(presets.get("smmnist_lp").train, program())["elbo"]
+    assert (adam.beta_1, adam.beta_2, adam.epsilon, adam.epsilon_placement, adam.clip_norm) == (0.9, 0.999, 1e-8, "pytorch", None)
+    assert rates(adam, [0, 100_000]) == pytest.approx([2e-3, 2e-3])
+    cosine = OptimizerConfig(schedule=ScheduleConfig("cosine", 1e-4))
+    critic = OptimizerConfig(1e-3, clip_norm=0.5)
+    train = TrainConfig(epochs=2, steps_per_epoch=5, optimizer=cosine, optimizers={"critic": critic})
+    both = optimizers.of(train, program(every=2))
+    assert rates(both["elbo"], [0, 5, 10]) == pytest.approx([2e-3, 1.05e-3, 1e-4])
+    assert (both["critic"].clip_norm, both["critic"].name) == (0.5, "critic")
+    with pytest.raises(ValueError, match="has 'critic'; the updates of this model are elbo"):
+        optimizers.of(train, program())
+
+
+def test_linear_decay_is_the_published_program_s():
+    """Constant; after update number `constant` the published schedule moves on, so that the last update has rate 0."""
+    constant, decay = 6, 4
+    config = OptimizerConfig(3e-4, schedule=ScheduleConfig("linear", steps=decay))
+    adam = optimizers.build(config, steps=constant + decay)
+    shares, moves = [], 0
+    for update in range(1, constant + decay + 1):
+        shares.append(max(0, (decay - moves) / decay))
+        moves += update >= constant
+    assert rates(adam, range(10)) == pytest.approx([3e-4 * share for share in shares], abs=1e-10)
+    again = keras.optimizers.deserialize(keras.optimizers.serialize(adam))
+    assert rates(again, range(10)) == pytest.approx(rates(adam, range(10)))
+    assert again.epsilon_placement == "pytorch"
+
+
+def test_a_schedule_of_an_update_that_is_not_always_due_counts_its_own_steps():
+    config = OptimizerConfig(1.0, schedule=ScheduleConfig("cosine", 0.0))
+    train = dataclasses.replace(TrainConfig(epochs=1, steps_per_epoch=20), optimizer=config)
+    assert rates(optimizers.of(train, program(every=2))["critic"], [10]) == pytest.approx([0.0], abs=1e-6)
