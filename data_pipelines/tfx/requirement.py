@@ -8,9 +8,15 @@ MODULES = {"tfx": "tfx", "ml_metadata": "ml-metadata", "tensorflow_data_validati
 LEAST_GLIBC = (2, 39)
 
 
+def _is_there(module: str) -> bool:
+    """A folder that happens to be called so is none."""
+    found = importlib.util.find_spec(module)
+    return found is not None and found.origin is not None
+
+
 def missing() -> str:
     """What keeps TFX from being used here, in one line; empty where nothing does."""
-    absent = [package for module, package in MODULES.items() if importlib.util.find_spec(module) is None]
+    absent = [package for module, package in MODULES.items() if not _is_there(module)]
     if not absent:
         return ""
     name, version = platform.libc_ver()
