@@ -35,7 +35,10 @@ class _Processor(input_processor.FileBasedInputProcessor):
     def get_input_fingerprint(self, span: int, version: int | None) -> str:
         (split,) = self._splits
         pattern = self.get_pattern_for_span_version(split.pattern, span, version)
-        return fingerprint.of_folder(_source(self._input_base_uri, pattern), _hashes())
+        source = _source(self._input_base_uri, pattern)
+        if not os.path.isdir(source):
+            raise ValueError(f"{source} is no folder; where numbers have leading zeros, say their width, as in {{SPAN:2}}.")
+        return fingerprint.of_folder(source, _hashes())
 
 
 class ClipDriver(driver.FileBasedDriver):

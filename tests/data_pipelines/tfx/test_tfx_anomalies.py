@@ -1,6 +1,7 @@
 """Our Examples artifact, what is judged in it, and the gate."""
 
 import os
+import pathlib
 
 import pytest
 from google.protobuf import text_format
@@ -42,7 +43,7 @@ def test_training_and_tfx_find_the_same_records(tmp_path):
     for split in splits:
         (record,) = examples.split_folder(uri, split).iterdir()
         (shard,) = catalogue.shards(catalogue.open_builder(found.path), split)
-        assert record.read_bytes() == open(shard, "rb").read()
+        assert record.read_bytes() == pathlib.Path(shard).read_bytes()
     with pytest.raises(ValueError, match="must hold one data set"):
         examples.data_set(tmp_path)
     with pytest.raises(ValueError, match="no list of clips"):

@@ -26,7 +26,8 @@ def metadata(tmp_path):
     path = tmp_path / "metadata.sqlite"
     with sqlite3.connect(path) as db:
         db.executescript(TABLES)
-        db.executemany("INSERT INTO Artifact VALUES (?, ?, ?)", [(1, 1, "e1"), (2, 2, "m1"), (3, 1, "e2"), (4, 2, "m2"), (5, 3, "b"), (6, 4, "p")])
+        artifacts = [(1, 1, "e1"), (2, 2, "m1"), (3, 1, "e2"), (4, 2, "m2"), (5, 3, "b"), (6, 4, "p")]
+        db.executemany("INSERT INTO Artifact VALUES (?, ?, ?)", artifacts)
         for artifact, clip in ((1, "old.avi"), (3, "new.avi")):
             clips = json.dumps([{"split": "train", "clip": clip, "sha256": "0" * 64}])
             db.execute("INSERT INTO ArtifactProperty VALUES (?, 'clips', 1, ?, NULL)", (artifact, clips))

@@ -17,7 +17,8 @@ def test_a_source_becomes_a_folder_and_a_pattern(tmp_path):
     assert Source.of(base) == (base, "*") and not Source.of(base).has_span
     assert Source.of(f"{base}/span-{{SPAN}}/v{{VERSION:2}}") == (base, "span-{SPAN}/v{VERSION:2}/*")
     assert Source.of(f"{base}/{{YYYY}}-{{MM}}-{{DD}}").has_span
-    for bad, message in ((f"{base}/none", "must be a folder"), (f"{base}/{{SPANS}}", "takes {SPAN}"), ("gs://b/v", "not supported")):
+    none, other = f"{base}/none", f"{base}/{{SPANS}}"
+    for bad, message in ((none, "must be a folder"), (other, "takes {SPAN}"), ("gs://b/v", "not supported")):
         with pytest.raises(ValueError, match=message):
             Source.of(bad)
 
@@ -37,10 +38,11 @@ def test_builders_and_their_options_by_name(tmp_path):
 
 
 def test_settings_are_checked(tmp_path):
-    told = {"source": Source(os.fspath(tmp_path), "*"), "build": Build("kth"), "experiment": {}, "work_dir": "/w", "saved_models": "/m"}
+    told = {"source": Source(os.fspath(tmp_path), "*"), "build": Build("kth"), "experiment": {}}
+    told |= {"work_dir": "/w", "saved_models": "/m"}
     assert Settings(name="kth", **told).pushed == "/m/kth"
     for wrong, message in (
-        ({"name": "a/b"}, "--name"), ({"name": "7"}, "--name"), ({"span": 1}, "needs a {SPAN}"), ({"stop_on": "never"}, "stop_on"),
+        ({"name": "a/b"}, "--name"), ({"name": "7"}, "--name"), ({"span": 1}, "needs a {SPAN}"), ({"stop_on": "no"}, "stop_on"),
         ({"schema": "/none.pbtxt"}, "--schema must be a file"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=message):
@@ -112,7 +114,8 @@ def test_clips_of_a_data_set_without_those_that_were_left_out(tmp_path):
 
 def test_what_is_missing_is_said_in_one_line(monkeypatch):
     monkeypatch.setattr(requirement, "MODULES", {"no_such_module": "no-such-package"})
-    for libc, expected in ((("glibc", "2.36"), "need glibc 2.39"), (("glibc", "2.41"), "pip install 'svg_tf[tfx]'"), (("", ""), "pip")):
+    pip = "pip install 'svg_tf[tfx]'"
+    for libc, expected in ((("glibc", "2.36"), "need glibc 2.39"), (("glibc", "2.41"), pip), (("", ""), pip)):
         monkeypatch.setattr(requirement.platform, "libc_ver", lambda libc=libc: libc)
         assert expected in requirement.missing() and "no-such-package is not installed" in requirement.missing()
         with pytest.raises(ValueError, match="needs TFX 1.21"):
