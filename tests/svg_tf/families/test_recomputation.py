@@ -69,6 +69,25 @@ def test_one_step_equals_one_without_recomputation(name, precision, eager, toler
     assert len(moved) > 5 and all(np.any(weights[name]) for name in moved)
 
 
+def test_a_frozen_encoder_stays_recomputed_or_not():
+    """Its moving averages included; all else trains alike."""
+    after = []
+    for recompute in (False, True):
+        keras.utils.set_random_seed(1)
+        model = families.build(CONFIGS["svg-dcgan"])
+        model.encoder.trainable = False
+        model.compile(keras.optimizers.SGD(0.1), seed=3, recompute=recompute)
+        before = {name: np.asarray(v.value) for name, v in named_variables(model).items()}
+        model.train_on_batch({"frames": tf.constant(FRAMES[32])})
+        after.append({name: np.asarray(v.value) for name, v in named_variables(model).items()})
+        for name, value in before.items():
+            if name.startswith("encoder"):
+                np.testing.assert_array_equal(after[-1][name], value, err_msg=name)
+        assert any((after[-1][name] != value).any() for name, value in before.items() if name.endswith("moving_mean"))
+    for name, value in after[0].items():
+        np.testing.assert_allclose(after[1][name], value, atol=1e-6, rtol=1e-6, err_msg=name)
+
+
 # Logical devices must be made before TensorFlow starts.
 SCRIPT = """
 import json, sys
