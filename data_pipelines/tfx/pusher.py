@@ -24,12 +24,13 @@ class NumberedExecutor(executor.Executor):
             return
         model, destination = self.GetModelPath(input_dict), pusher_pb2.PushDestination()
         proto_utils.json_to_proto(exec_properties[standard_component_specs.PUSH_DESTINATION_KEY], destination)
+        served = export.published_as(model)
         path = pathlib.Path(destination.filesystem.base_directory)
         path.mkdir(parents=True, exist_ok=True)
         temporary = pathlib.Path(tempfile.mkdtemp(dir=path, prefix=".push-"))
         try:
             shutil.copytree(model, temporary, dirs_exist_ok=True)
-            version = export.publish(temporary, path)
+            version = export.publish(temporary, path, served)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise

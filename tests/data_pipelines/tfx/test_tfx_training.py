@@ -147,11 +147,12 @@ def test_what_is_pushed_is_an_export(models, tmp_path):
 
     for number in ("1", "2"):
         shutil.copytree(pathlib.Path(models[0]) / "Format-Serving", tmp_path / "tiny" / ".push")
-        assert export.publish(tmp_path / "tiny" / ".push", tmp_path / "tiny") == tmp_path / "tiny" / number
+        served = export.published_as(tmp_path / "tiny" / ".push")
+        assert export.publish(tmp_path / "tiny" / ".push", tmp_path / "tiny", served) == tmp_path / "tiny" / number
     assert 'name: "tiny"' in (tmp_path / "tiny" / "models.config").read_text()
     (tmp_path / "other").mkdir()
     with pytest.raises(ValueError, match="is no export of this package"):
-        export.publish(tmp_path / "other", tmp_path / "tiny")
+        export.published_as(tmp_path / "other")
     assert sorted(path.name for path in (tmp_path / "tiny").iterdir() if path.is_dir()) == ["1", "2"]
 
 

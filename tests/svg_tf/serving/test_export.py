@@ -193,7 +193,7 @@ def test_a_version_appears_whole_or_not_at_all(exported, tmp_path, monkeypatch):
         (folder / "saved_model.pb").write_text("complete")
 
     monkeypatch.setattr(export, "_write", write)
-    monkeypatch.setattr(signatures, "build", lambda *_: signatures.Signatures({}, LIMITS))
+    monkeypatch.setattr(signatures, "build", lambda *_: signatures.Signatures({}, Limits()))
     before = []
     assert svg_tf.export(exported.model, path, with_warmup=False) == path / "1"
     before = [1]
@@ -226,7 +226,7 @@ def test_two_exports_at_once_take_two_numbers(tmp_path, monkeypatch):
         rename(source, target)
 
     monkeypatch.setattr(export.os, "rename", beaten)
-    assert export._publish(new, tmp_path).name == "2"
+    assert export._numbered(new, tmp_path).name == "2"
     assert (tmp_path / "1" / "saved_model.pb").read_text() == "theirs"
     assert (tmp_path / "2" / "saved_model.pb").read_text() == "mine"
 
