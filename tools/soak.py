@@ -43,7 +43,7 @@ def experiment_of(kills: int, precision: str):
         model=dataclasses.replace(preset.model, width=2, g_dim=4, z_dim=2, rnn_size=3, n_past=2),
         data=dataclasses.replace(preset.data, batch_size=4, n_future=2, moving_mnist=digits),
         train=dataclasses.replace(
-            preset.train, precision=precision, deterministic=True, checkpoint_every=3,
+            preset.train, precision=precision, deterministic=True, checkpoint_every=3, log_every=SCALARS_EVERY,
             epochs=epochs, steps_per_epoch=STEPS_PER_EPOCH,
         ),
         eval=dataclasses.replace(preset.eval, n_future=3, n_samples=2, validation_steps=2, summary_sequences=1),
@@ -77,30 +77,27 @@ def child(run_dir: str, config_file: str, pipe: int) -> None:
     say("import")
     import keras
 
-    from svg_tf import config, summaries, training
-    from svg_tf.training import callbacks, checkpoints
+    from svg_tf import config, summaries
+    from svg_tf.training import callbacks, checkpoints, run
 
-    class Scalars(callbacks.Scalars):
-        def __init__(self, *args, **kwargs):
-            super().__init__(*args, every=SCALARS_EVERY, **kwargs)
-
+    class Steps(keras.callbacks.Callback):
         def on_train_batch_begin(self, batch, logs=None):
             say("training step", self.model.step + 1)
 
-    callbacks.Scalars = Scalars
-    told(training, "build", "building the model")
-    told(training, "_callbacks", "preparing")
-    told(keras.Model, "evaluate", "validation")
+        def on_test_begin(self, logs=None):
+            say("validation")
+
+    told(run, "build", "building the model")
     told(callbacks.VideoSummary, "on_epoch_end", "sample videos")
     told(summaries, "purge", "purge of events")
     for name, phase in (
-        ("restore_latest", "restoring"), ("tidy", "tidying"), ("_write", "checkpoint"),
+        ("restore_latest", "restoring"), ("finish_interrupted_work", "tidying"), ("write", "checkpoint"),
         ("_remove_old", "removal of old ones"), ("keep_best", "keeping the best"),
     ):  # fmt: skip
         told(checkpoints, name, phase)
     say("starting")
     experiment = config.from_json(config.ExperimentConfig, pathlib.Path(config_file).read_text(encoding="utf-8"))
-    training.train(experiment, run_dir, verbose=False)
+    run.train(experiment, run_dir, verbose=False, callbacks=[Steps()])
     say("ending")
 
 
@@ -212,7 +209,7 @@ def events(run_dir: pathlib.Path) -> dict:
         for record in tf.data.TFRecordDataset(str(path)):
             event = tf.compat.v1.Event.FromString(record.numpy())
             for value in event.summary.value:
-                if value.tag != "frames_per_second":
+                if not value.tag.startswith("speed/"):
                     found[f"{path.parent.name}/{value.tag}"].append((event.step, tf.make_ndarray(value.tensor).tolist()))
     return found
 
@@ -227,7 +224,8 @@ def differences(whole: pathlib.Path, broken: pathlib.Path, total: int) -> list[s
         return {str(p.relative_to(run_dir)) for p in run_dir.rglob("*") if p.is_file() and "tfevents" not in p.name}
 
     lines += [f"{name} is in one run only" for name in sorted(files(whole) ^ files(broken))]
-    lines += [f"{name} was left over" for name in sorted(files(whole) & files(broken)) if "tmp" in name]
+    temporary = [name for name in sorted(files(broken)) if pathlib.Path(name).name.startswith(".") and name != ".lock"]
+    lines += [f"{name} was left over" for name in temporary]
     if (whole / "config.json").read_bytes() != (broken / "config.json").read_bytes():
         lines.append("config.json differs")
     for name in sorted(n for n in files(whole) & files(broken) if n.endswith(".npz")):
@@ -238,7 +236,7 @@ def differences(whole: pathlib.Path, broken: pathlib.Path, total: int) -> list[s
                 if a[key].dtype != b[key].dtype or a[key].shape != b[key].shape or a[key].tobytes() != b[key].tobytes():
                     lines.append(f"{name}: {key} differs")
     first, second = events(whole), events(broken)
-    steps = [step for step, _ in first["train/loss"]]
+    steps = [step for step, _ in first["train/step/loss"]]
     if steps != list(range(SCALARS_EVERY, total + 1, SCALARS_EVERY)):
         lines.append(f"the undisturbed run's scalars are at steps {steps}")
     for tag in sorted(set(first) | set(second)):

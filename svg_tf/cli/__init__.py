@@ -59,7 +59,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int | None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    logging.getLogger("absl").setLevel(logging.WARNING)
+    for library in ("absl", "tensorflow"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     if arguments == ["--version"]:
         print(f"svg-tf {__version__}")
         return 0

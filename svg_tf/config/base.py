@@ -29,7 +29,7 @@ def is_runtime(field: dataclasses.Field) -> bool:
 
 @dataclass(frozen=True)
 class Config:
-    """A frozen dataclass whose numbers, strings and `Literal`s are checked where it is built. Raises `ValueError`."""
+    """A frozen dataclass whose fields are checked by their type hints where it is built. Raises `ValueError`."""
 
     def __post_init__(self):
         for name, hint in hints_of(type(self)).items():
@@ -44,6 +44,12 @@ def checked(name: str, value: Any, hint: Any) -> Any:
     if origin in (typing.Union, types.UnionType):
         kinds = [kind for kind in typing.get_args(hint) if kind is not type(None)]
         return None if value is None else checked(name, value, kinds[0])
+    if isinstance(hint, type) and issubclass(hint, Config):
+        require(isinstance(value, hint), f"{name} must be a {hint.__name__}, got {value!r}.")
+    if origin is dict:
+        require(isinstance(value, dict), f"{name} must be a dict, got {value!r}.")
+        kind = typing.get_args(hint)[1]
+        return {checked(f"a name in {name}", key, str): checked(f"{name}.{key}", item, kind) for key, item in value.items()}
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if hint in (int, float, bool, str):

@@ -48,7 +48,7 @@ def from_dict(cls: type, values: Any, where: str = "") -> Any:
     if issubclass(cls, ModelConfig):
         cls, values = _family_of(cls, values, name)
     hints = hints_of(cls)
-    unknown = sorted(set(values) - set(hints))
+    unknown = sorted(map(str, set(values) - set(hints)))
     require(not unknown, f"Unknown field(s) {unknown} in {name}; known fields: {sorted(hints)}.")
     found = {}
     for key, value in values.items():
@@ -85,7 +85,7 @@ def from_json(cls: type, text: str) -> Any:
     """The inverse of `to_json`. Raises `ValueError` for malformed JSON or an unknown field."""
     try:
         values = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # an integer of thousands of digits, too
         raise ValueError(f"Not a {cls.__name__} in JSON: {error}.") from error
     return from_dict(cls, values)
 

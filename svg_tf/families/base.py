@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from data_pipelines.checks import require
+from data_pipelines.checks import integer, require
 from svg_tf import config as configuration
 from svg_tf import kernels, noise
 from svg_tf.families import inputs
@@ -34,6 +34,11 @@ class _Clock:
 
     def __init__(self):
         self.step = keras.Variable(0, dtype="int64", trainable=False, aggregation="only_first_replica", name="step")
+
+
+def _refuse(method: str, **given) -> None:
+    for name, value in given.items():
+        require(value is None, f"Frames are their own targets, all of one weight: {method}() takes no {name}.")
 
 
 class VideoPredictor(keras.Model, abc.ABC):
@@ -129,6 +134,7 @@ class VideoPredictor(keras.Model, abc.ABC):
         for name in ("loss", "metrics", "weighted_metrics", "loss_weights"):
             if kwargs.get(name) is not None:
                 raise ValueError(f"{type(self).__name__} has its own loss and metrics; compile() got {name}={kwargs[name]!r}.")
+        integer("seed", seed, -(2**31), 2**31 - 1)
         varying = self.program.varies and kwargs.get("steps_per_execution", 1) != 1
         require(not varying, "steps_per_execution must be 1 for a training program whose steps differ.")
         self.run_seed, self.recompute = seed, recompute
@@ -142,6 +148,10 @@ class VideoPredictor(keras.Model, abc.ABC):
             wrong = sorted(set(optimizer) ^ set(names))
             require(not wrong, f"optimizer must have one entry for each update, {', '.join(names)}; got {sorted(optimizer)}.")
             found = {name: keras.optimizers.get(optimizer[name]) for name in names}
+            require(
+                len({id(one) for one in found.values()}) == len(names),
+                f"Each update needs an optimizer of its own; {', '.join(names)} share one. Give one object for each.",
+            )
         else:
             one = keras.optimizers.get(optimizer)
             found = {name: one if i == 0 else type(one).from_config(one.get_config()) for i, name in enumerate(names)}
@@ -192,21 +202,32 @@ class VideoPredictor(keras.Model, abc.ABC):
         self.clock.assign(np.asarray(stored.pop("step", 0)))  # files of 0.1.0 have none
         super().load_own_variables(stored)
 
-    def fit(self, x=None, y=None, *args, validation_data=None, **kwargs):
+    def fit(
+        self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, validation_split=0.0,
+        validation_data=None, shuffle=True, class_weight=None, sample_weight=None, **kwargs,
+    ):  # fmt: skip
         """As `keras.Model.fit`, without targets and weights. The first batch is looked at before training starts.
 
-        Raises `ValueError` for targets or weights, a data set whose batches do not divide among the replicas, and frames outside
-        of [0, 1].
+        Raises `ValueError` for targets or weights, a data set whose batches do not divide among the replicas, frames of another
+        shape, integers, frames outside of [0, 1], and data without a batch.
         """
-        for name in ("sample_weight", "class_weight"):
-            require(kwargs.get(name) is None, f"Frames are their own targets, all of one weight: fit() takes no {name}.")
-        require(y is None, "Frames are their own targets: fit() takes no y.")
+        _refuse("fit", y=y, class_weight=class_weight, sample_weight=sample_weight)
         replicas = self.distribute_strategy.num_replicas_in_sync
-        x = inputs.check_data(x, replicas, self.config.frame_shape)
+        x = inputs.check_data(x, replicas, self.config.frame_shape, self.least_frames)
         if validation_data is not None:
-            validation_data = inputs.check_data(validation_data, 1, self.config.frame_shape, check_first=False)
+            validation_data = inputs.check_data(validation_data, 1, self.config.frame_shape, self.least_frames, "validation_data")
         self.build_optimizers()
-        return super().fit(x, None, *args, validation_data=validation_data, **kwargs)
+        return super().fit(x, None, batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle, **kwargs)
+
+    def evaluate(
+        self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, steps=None, callbacks=None, return_dict=False,
+        **kwargs,
+    ):  # fmt: skip
+        """As `keras.Model.evaluate`; refuses what `fit` refuses (Keras leaves weights without targets out without a word)."""
+        _refuse("evaluate", y=y, sample_weight=sample_weight)
+        if not kwargs.get("_use_cached_eval_dataset"):  # by `fit`, which has looked at it
+            x = inputs.check_data(x, 1, self.config.frame_shape, self.least_frames)
+        return super().evaluate(x, None, batch_size, verbose, None, steps, callbacks, return_dict, **kwargs)
 
     def _symbolic_build(self, *args, **kwargs):
         """Nothing: a model is complete when it is made. Keras's would ask `call`, which training does not use."""

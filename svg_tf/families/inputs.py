@@ -14,8 +14,7 @@ def check_frames(frames, shape: tuple[int, int, int], least: int, what: str = "f
     if not tf.is_tensor(frames):
         frames = np.asarray(frames)
     if not (tf.as_dtype(frames.dtype).is_floating):
-        hint = "; scale uint8 frames with data_pipelines.transform.to_float" if frames.dtype == np.uint8 else ""
-        raise ValueError(f"{expected}, got dtype {tf.as_dtype(frames.dtype).name}{hint}.")
+        raise ValueError(f"{expected}, got dtype {tf.as_dtype(frames.dtype).name}{_scaled(frames)}.")
     found = tuple(frames.shape)
     if len(found) != 5 or found[2:] != tuple(shape):
         raise ValueError(f"{expected}, got shape {found}.")
@@ -28,7 +27,8 @@ def check_frames(frames, shape: tuple[int, int, int], least: int, what: str = "f
 
 def check_range(frames, what: str) -> None:
     """Raises `ValueError` for values outside of [0, 1] and for NaN."""
-    low, high = float(tf.reduce_min(frames)), float(tf.reduce_max(frames))
+    lowest, highest = (np.min, np.max) if isinstance(frames, np.ndarray) else (tf.reduce_min, tf.reduce_max)
+    low, high = float(lowest(frames)), float(highest(frames))
     if not (low >= 0.0 and high <= 1.0):  # also catches NaN
         raise ValueError(f"{what} must be in [0, 1], got values in [{low:g}, {high:g}].")
 
@@ -62,9 +62,13 @@ def check_batch_shape(frames, shape: tuple[int, int, int]) -> tf.Tensor:
     return tf.ensure_shape(frames, [None, None, *shape])
 
 
-def check_data(data, replicas: int, shape, check_first: bool = True):
-    """The data of `fit`, its first batch looked at. Raises `ValueError` where a batch does not divide among the replicas, and for
-    frames outside of [0, 1]. Data sets of unknown shapes get the model's."""
+def check_data(data, replicas: int, shape: tuple[int, int, int], least: int, what: str = "the data"):
+    """The data of `fit` or `evaluate`, its first batch looked at.
+
+    Raises `ValueError` where a batch does not divide among the replicas, for data of no kind that Keras takes or without a batch,
+    and for frames of integers, of another shape, fewer than `least`, or outside of [0, 1]. Data sets of unknown shapes get the
+    model's.
+    """
     if isinstance(data, tf.data.Dataset):
         for spec in tf.nest.flatten(data.element_spec) if replicas > 1 else ():
             batch = spec.shape[0] if spec.shape.rank else None
@@ -72,19 +76,40 @@ def check_data(data, replicas: int, shape, check_first: bool = True):
                 raise ValueError(f"A batch of {batch} must be divisible by the {replicas} replicas.")
         if any(spec.shape.rank is None for spec in tf.nest.flatten(data.element_spec)):
             data = data.map(lambda *batch: _with_shapes(batch[0] if len(batch) == 1 else batch, shape))
-        first = next(iter(data.take(1)), None) if check_first else None
+        first = next(iter(data.take(1)), None)
     elif isinstance(data, keras.utils.PyDataset):
-        first = data[0] if check_first else None
+        first = data[0] if data.num_batches != 0 else None
     elif hasattr(data, "__next__"):  # a generator can be read once
         first = next(data, None)
         data = iter(()) if first is None else _after(first, data)
     else:
         first = data
-    frames = first[0] if isinstance(first, tuple | list) and first else first
+    if first is None:
+        raise ValueError(f"There is no batch in {what}.")
+    frames = first[0] if isinstance(first, tuple) and first else first
     frames = frames.get("frames") if isinstance(frames, Mapping) else frames
-    if frames is not None and tf.as_dtype(frames.dtype).is_floating:
-        check_range(frames, "frames of the first batch")
+    if frames is not None:  # else other tensors, of which the training step tells
+        _check_first(frames, shape, least, what)
     return data
+
+
+def _check_first(frames, shape, least, what):
+    expected = f"frames of the first batch must be float [batch, time >= {least}, {shape[0]}, {shape[1]}, {shape[2]}] in [0, 1]"
+    if not hasattr(frames, "dtype"):
+        raise ValueError(f"In {what} {expected}, got a {type(frames).__name__}; take an array, a dict of them, or a data set.")
+    if not tf.as_dtype(frames.dtype).is_floating:
+        raise ValueError(f"In {what} {expected}, got {tf.as_dtype(frames.dtype).name}{_scaled(frames)}.")
+    found = tuple(frames.shape)
+    if len(found) != 5 or found[2:] != tuple(shape):
+        raise ValueError(f"In {what} {expected}, got shape {found}.")
+    if found[1] < least:
+        raise ValueError(f"In {what} {expected}: at least {least} frames, got {found[1]}.")
+    if found[0]:
+        check_range(frames, "frames of the first batch")
+
+
+def _scaled(frames) -> str:
+    return "; scale uint8 frames with data_pipelines.transform.to_float" if frames.dtype == np.uint8 else ""
 
 
 def _after(first, rest):

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from svg_tf.serving.limits import Footprint
 
-LIVE_MAPS = 3  # what a convolution reads, what it writes, and its workspace
+LIVE_MAPS = 4  # what a convolution reads, writes and works with, and a skip term (measured: VGG at 64 pixels, 128 samples)
 LIVE_FRAMES = 4  # as they come from the loop, stacked, transposed, and rounded
 
 

@@ -7,12 +7,12 @@ found to fit.
 
 import json
 import logging
+import math
 import os
 import pathlib
 import re
 import shutil
 import zipfile
-import zlib
 
 import numpy as np
 
@@ -24,6 +24,10 @@ _NAME = re.compile(r"step-([0-9]{8,18})\.npz", re.ASCII)
 _OLD_SLOT = re.compile(r"optimizer/([0-9]{4,})")
 FORMAT = 2
 log = logging.getLogger(__name__)
+
+
+class MisfitError(ValueError):
+    """A whole checkpoint that is none of this state."""
 
 
 def path_of(directory: pathlib.Path, step: int) -> pathlib.Path:
@@ -123,11 +127,17 @@ def restore(path, state: TrainingState) -> tuple[int, dict]:
             names = _names(state, set(found) - {archive.HEADER}, version)
             _check_fit(path, state, found, names)
             arrays = {name: archive.read_array(opened, stored, found[stored]) for name, stored in names.items()}
-    except (OSError, archive.DamagedError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+    except MisfitError:
+        raise
+    except archive.UNREADABLE as error:
         raise ValueError(f"Checkpoint {path} is damaged and cannot be read ({error}).") from error
     state.assign(arrays)
     if version < FORMAT and "step" in state.variables:
         state.model.clock.assign(step)
+        for name, totals in callbacks.get("scalars", {}).get("totals", {}).items():
+            for i, value in enumerate(totals):
+                if f"metrics/{name}/{i}" in state.variables:
+                    state.variables[f"metrics/{name}/{i}"].assign(value)
     return step, callbacks
 
 
@@ -141,9 +151,29 @@ def _facts(path, header) -> tuple[int, dict, int]:
         raise archive.DamagedError(f"its step is {step}, its name says {int(named[1])}")
     if not isinstance(callbacks, dict):
         raise archive.DamagedError(f"its state is a {type(callbacks).__name__}")
-    if version not in (1, FORMAT):
+    fault = _fault_of(callbacks)
+    if fault:
+        raise archive.DamagedError(f"its state has {fault}")
+    if version not in (1, FORMAT) or isinstance(version, bool):
         raise archive.DamagedError(f"its format is {version!r}, this version reads 1 to {FORMAT}")
     return step, callbacks, version
+
+
+def _fault_of(callbacks: dict) -> str | None:
+    """What of the callbacks' states is not as they write it: they are used long after the checkpoint was read."""
+    best, step, scalars = callbacks.get("best"), callbacks.get("best_step", 0), callbacks.get("scalars", {})
+    if best is not None and not _is_number(best):
+        return f"a best loss of {best!r}"
+    if isinstance(step, bool) or not isinstance(step, int) or step < 0:
+        return f"a best step of {step!r}"
+    parts = list(scalars.values()) if isinstance(scalars, dict) else [None]
+    pairs = [pair for part in parts for pair in (part.values() if isinstance(part, dict) else [part])]
+    wrong = [pair for pair in pairs if not (isinstance(pair, list) and len(pair) == 2 and all(map(_is_number, pair)))]
+    return f"means of {wrong[0]!r}" if wrong else None
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _names(state: TrainingState, stored: set[str], version: int) -> dict[str, str]:
@@ -168,10 +198,10 @@ def _check_fit(path, state: TrainingState, found: dict, names: dict[str, str]) -
     unexpected = sorted(n for n in set(found) - taken if with_training or n.startswith("model/"))
     wrong = sorted(n for n, s in names.items() if not _fits(found[s], state.variables[n]))
     if with_training and names and not any(n.startswith("optimizer/") for n in found):
-        raise ValueError(f"Checkpoint {path} holds weights alone: it can be used, but training cannot go on from it.")
+        raise MisfitError(f"Checkpoint {path} holds weights alone: it can be used, but training cannot go on from it.")
     if missing or unexpected or wrong:
         parts = (("missing", missing), ("unexpected", unexpected), ("of another shape or type", wrong))
-        raise ValueError(
+        raise MisfitError(
             f"Checkpoint {path} does not belong to this model: "
             + "; ".join(f"{len(names_)} {what} (first: {names_[0]})" for what, names_ in parts if names_)
             + "."

@@ -9,6 +9,9 @@ SIGTERM (pre-emption) may come to one worker alone, and workers that stop at dif
 each worker's wish to stop goes into the step's one reduction, so that all learn of it at the same step, and stop there.
 """
 
+import contextlib
+import re
+
 import keras
 import tensorflow as tf
 
@@ -20,6 +23,25 @@ LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledE
 
 class WorkerLost(RuntimeError):
     """Another worker is gone: the job stops, and goes on from the last checkpoint when all workers are started again."""
+
+
+@contextlib.contextmanager
+def watched():
+    """Within it, what TensorFlow raises where another worker is gone becomes `WorkerLost`: at the start, too, when weights are
+    shared out."""
+    try:
+        yield
+    except LOST as error:
+        raise WorkerLost(
+            f"A worker of this job is gone ({reason(error)}). Start all workers again: they go on from the last checkpoint."
+        ) from error
+
+
+def reason(error: tf.errors.OpError) -> str:
+    """What the error says of the lost worker, in one line: TensorFlow puts the places in the graph around it."""
+    lines = [re.sub(r"\{\{.*?\}\}", "", line).strip() for line in (error.message or "").splitlines()]
+    telling = [line for line in lines if re.search("(?i)abort|peer|/task:|heartbeat|deadline|cancel|unavailable", line)]
+    return next(iter([*telling, *filter(None, lines)]), type(error).__name__)[:300]
 
 
 class AgreedStop:
@@ -51,7 +73,7 @@ def with_rows(data: tf.data.Dataset, worker: int, workers: int) -> tf.data.Datas
 
 
 def fit(model, strategy, data, *, validation_data, initial_epoch, epochs, steps_per_epoch, callbacks, stop: AgreedStop) -> None:
-    """`model.fit` over this worker's share of the global batches; `stop` is kept up to date. Raises `WorkerLost`.
+    """`model.fit` over this worker's share of the global batches; `stop` is kept up to date. To be called `watched`.
 
     A callback that ends the training raises `Preempted`, which all workers leave together, after the chief's checkpoint.
     """
@@ -89,33 +111,27 @@ def fit(model, strategy, data, *, validation_data, initial_epoch, epochs, steps_
     model.build_optimizers()
     container = keras.callbacks.CallbackList(callbacks, model=model, epochs=epochs, steps=steps_per_epoch)
     try:
-        try:
-            batches = iter(distributed(data))
-            container.on_train_begin()
-            for epoch in range(initial_epoch, epochs):
-                model.reset_metrics()
-                container.on_epoch_begin(epoch)
-                logs = {}
-                for i in range(steps_per_epoch):
-                    container.on_train_batch_begin(i)
-                    logs = train_step(next(batches))
-                    container.on_train_batch_end(i, logs)
-                model.reset_metrics()
-                values = {}
-                for batch in distributed(validation_data):
-                    values = test_step(batch)
-                logs |= {f"val_{name}": value for name, value in values.items()}
-                container.on_epoch_end(epoch, logs)
-            container.on_train_end(logs)
-        except Preempted:
-            wait_for_all()
-            raise
+        batches = iter(distributed(data))
+        container.on_train_begin()
+        for epoch in range(initial_epoch, epochs):
+            model.reset_metrics()
+            container.on_epoch_begin(epoch)
+            logs = {}
+            for i in range(steps_per_epoch):
+                container.on_train_batch_begin(i)
+                logs = train_step(next(batches))
+                container.on_train_batch_end(i, logs)
+            model.reset_metrics()
+            values = {}
+            for batch in distributed(validation_data):
+                values = test_step(batch)
+            logs |= {f"val_{name}": value for name, value in values.items()}
+            container.on_epoch_end(epoch, logs)
+        container.on_train_end(logs)
+    except Preempted:
         wait_for_all()
-    except LOST as error:
-        reason = error.message.splitlines()[0] if error.message else type(error).__name__
-        raise WorkerLost(
-            f"A worker of this job is gone ({reason}). Start all workers again: they go on from the last checkpoint."
-        ) from error
+        raise
+    wait_for_all()
 
 
 def _local_batch(dataset) -> int:

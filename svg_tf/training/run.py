@@ -18,6 +18,7 @@ import tensorflow as tf
 
 import data_pipelines
 from data_pipelines import files
+from data_pipelines.checks import require
 from svg_tf import families, sources, summaries
 from svg_tf.config import ExperimentConfig
 from svg_tf.families.base import VideoPredictor
@@ -95,18 +96,22 @@ def train(
     callbacks: called after the run's own ones, on every worker; values come from `logs`.
 
     Raises `ValueError` for a directory with another configuration, `files.InUseError` where another process trains in it,
-    `FloatingPointError` at a loss that is not finite, `callbacks.Preempted` after SIGTERM or SIGINT, once a checkpoint is saved.
+    `FloatingPointError` at a loss that is not finite, `callbacks.Preempted` after SIGTERM or SIGINT, once a checkpoint is saved,
+    `multi_worker.WorkerLost` where another worker of the job is gone.
     """
     t = experiment.train
     run_dir = files.local(run_dir, "the run directory")
+    require(not run_dir.exists() or run_dir.is_dir(), f"The run directory must be a folder; {run_dir} is a file.")
     if t.deterministic:
         tf.config.experimental.enable_op_determinism()
-    strategy = cluster.strategy(t.strategy)
-    if experiment.data.batch_size % strategy.num_replicas_in_sync:
-        raise ValueError(
-            f"data.batch_size {experiment.data.batch_size} must be divisible by the {strategy.num_replicas_in_sync} replicas."
-        )
     with contextlib.ExitStack() as stack:
+        if t.strategy == "multi_worker":
+            stack.enter_context(multi_worker.watched())
+        strategy = cluster.strategy(t.strategy)
+        if experiment.data.batch_size % strategy.num_replicas_in_sync:
+            raise ValueError(
+                f"data.batch_size {experiment.data.batch_size} must be divisible by the {strategy.num_replicas_in_sync} replicas."
+            )
         if cluster.is_chief(strategy):
             stack.enter_context(files.locked(run_dir, "trains in"))
             run_dir = open_run(experiment, run_dir)
@@ -173,7 +178,10 @@ def _callbacks(experiment: ExperimentConfig, run_dir: pathlib.Path, state, saved
     batch_frames = experiment.data.batch_size * (n_past + experiment.data.n_future)
     clips = load_data(experiment, "validation", n_past + e.n_future, batch_size=e.summary_sequences, shuffle=False, repeat=False)
     frames = next(iter(clips.take(1)))["frames"].numpy()
-    resume = saved.get("scalars") if state.model.step % t.steps_per_epoch else None
+    done = state.model.step % t.steps_per_epoch
+    resume = saved.get("scalars") if done else None
+    if resume and "totals" in resume:
+        resume = svg_callbacks.IntervalMeans.of_0_1_0(resume, done)
     scalars = svg_callbacks.Scalars(logs, batch_frames, t.log_every, resume=resume)
     videos = svg_callbacks.VideoSummary(logs, frames, n_past, n_samples=min(e.n_samples, 10))
     return [

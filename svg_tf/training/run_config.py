@@ -60,7 +60,7 @@ def read_config(run_dir) -> ExperimentConfig:
         facts = json.loads(path.read_text(encoding="utf-8"))
         definition, runtime = facts["config"], facts.get("runtime", {})
         values = upgraded(config.merge(definition, runtime))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is not a run's configuration ({error}).") from error
     try:
         return config.from_dict(ExperimentConfig, values)

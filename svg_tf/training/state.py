@@ -36,9 +36,15 @@ def named_variables(layer) -> dict[str, keras.Variable]:
 
     def visit(value, path):
         if isinstance(value, keras.Variable):
-            if id(value) not in paths:
-                paths[id(value)] = path
-                found[path] = value
+            if id(value) in paths:
+                return
+            if path in found:
+                raise ValueError(
+                    f"Two variables of {type(layer).__name__} would have the name {path}: a checkpoint would lose one of them. "
+                    "Rename an attribute, or a key with '/' in it."
+                )
+            paths[id(value)] = path
+            found[path] = value
         elif isinstance(value, keras.Metric) or id(value) in visited:
             return
         elif isinstance(value, keras.layers.Layer | keras.random.SeedGenerator):
@@ -79,7 +85,8 @@ def _metric_variables(layer):
 def optimizer_variables(optimizer, of_model: dict[str, keras.Variable]) -> dict[str, keras.Variable]:
     """Slot name ("momentums/encoder/levels/0/conv/kernel"), or attribute ("iterations") -> variable, for all of an optimizer.
 
-    of_model: path -> variable of the model, whose paths the slots take.
+    of_model: path -> variable of the model, whose paths the slots take. Raises `ValueError` for a variable that the optimizer
+    moves and that is none of the model's.
     """
     found: dict[str, keras.Variable] = {}
     known: set[int] = set()
@@ -91,13 +98,19 @@ def optimizer_variables(optimizer, of_model: dict[str, keras.Variable]) -> dict[
             found[name] = variable
 
     moved = getattr(optimizer, "_trainable_variables", None) or []
+    foreign = [variable.path for variable in moved if id(variable) not in path_of]
+    if foreign:
+        raise ValueError(
+            f"Optimizer {optimizer.name} moves {len(foreign)} variable(s) that Keras does not track in the model: a checkpoint "
+            f"would lose them. The first: {foreign[0]}. Keep their layers in attributes of the model (lists and dicts are fine)."
+        )
     for name, value in vars(optimizer).items():
         if isinstance(value, keras.Variable):
             add(name.lstrip("_"), value)
         elif isinstance(value, list | tuple) and len(value) == len(moved) and name not in ("_trainable_variables", "_variables"):
             for slot, variable in zip(value, moved, strict=True):
                 if isinstance(slot, keras.Variable):
-                    add(f"{name.lstrip('_')}/{path_of.get(id(variable), variable.path)}", slot)
+                    add(f"{name.lstrip('_')}/{path_of[id(variable)]}", slot)
     inner = getattr(optimizer, "inner_optimizer", None)
     if inner is not None:
         for name, variable in optimizer_variables(inner, of_model).items():

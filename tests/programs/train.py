@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from svg_tf import config, training
-from svg_tf.training import callbacks
+from svg_tf.training import callbacks, multi_worker
 
 
 class Signal(keras.callbacks.Callback):
@@ -42,7 +42,7 @@ def main(run_dir, file, number="0", step="0", devices="1"):
         experiment = config.from_json(config.ExperimentConfig, opened.read())
     try:
         training.train(experiment, run_dir, verbose=False, callbacks=[Signal(int(number), int(step))])
-    except callbacks.Preempted as stopped:
+    except (callbacks.Preempted, multi_worker.WorkerLost) as stopped:
         print(stopped, file=sys.stderr)
         return 75
     return 0

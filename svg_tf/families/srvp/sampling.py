@@ -95,9 +95,9 @@ def futures(model, y, z_noise, n_future, frame_rate=1):
 
 
 def frames_at_once(decoder) -> int:
-    """How many frames the decoder's maps allow: what a convolution reads, what it writes, and its workspace."""
+    """How many frames the decoder's maps allow: what a convolution reads, writes and works with, and a skip term."""
     largest = max(map_.elements for block in backbone_cost.decoder_blocks(decoder) for map_ in block.maps)
-    return max(1, min(FRAMES_AT_ONCE, BYTES_AT_ONCE // (3 * 4 * largest)))
+    return max(1, min(FRAMES_AT_ONCE, BYTES_AT_ONCE // (4 * 4 * largest)))
 
 
 def decode(model, states, encoded, n_samples=1, norm="running"):

@@ -41,6 +41,18 @@ class IntervalMeans:
         parts = {"now": self._now, "last": self._last}
         return {part: {name: list(pair) for name, pair in values.items()} for part, values in parts.items()}
 
+    @staticmethod
+    def of_0_1_0(state: dict, steps: int) -> dict:
+        """A state of 0.1.0, written `steps` after the epoch began, as one of today: there totals counted sequences."""
+        now = state.get("totals", {})
+
+        def pair(name, total, count):
+            sequences = now.get(name, [0, 0])[1] / max(1, steps)  # of a step
+            return [round(count / sequences) if sequences else 0, total / count if count else 0.0]
+
+        parts = {"now": now, "last": state.get("last", {})}
+        return {part: {name: pair(name, *found) for name, found in values.items()} for part, values in parts.items()}
+
     def restore(self, state: dict) -> None:
-        self._now, self._last = ({n: tuple(pair) for n, pair in state[part].items()} for part in ("now", "last"))
+        self._now, self._last = ({n: tuple(pair) for n, pair in state.get(part, {}).items()} for part in ("now", "last"))
         self._step = self._model.step

@@ -29,7 +29,7 @@ WRONG = [
     (lambda m: m.interpolate(frames_of(), frames_of()[:1], 3), "as many sequences to come from as to go to, got 3, 1"),
     (
         lambda m: m.fit(tf.data.Dataset.from_tensors({"frames": frames_of()[:, :1]}), verbose=0),
-        r"at least 2 frames \(k = 2\), got 1",
+        r"at least 2 frames, got 1",
     ),
 ]
 RECOMPUTED = {

@@ -97,6 +97,13 @@ def test_unknown_preset_lists_those_that_exist():
         (TrainConfig, {"strategy": "mirrored", "jit_compile": True}, "jit_compile needs strategy='single'"),
         (TrainConfig, {"seed": -1}, "seed must be an integer in"),
         (TrainConfig, {"epochs": 1, "optimizer": LATE}, r"optimizer.schedule.steps must be in \[1, 600\], .*got 601"),
+        (TrainConfig, {"optimizer": 3}, "optimizer must be a OptimizerConfig, got 3"),
+        (TrainConfig, {"optimizers": {"critic": 3}}, "optimizers.critic must be a OptimizerConfig, got 3"),
+        (TrainConfig, {"optimizers": {3: OptimizerConfig()}}, "a name in optimizers must be str, got 3"),
+        (TrainConfig, {"optimizers": [1]}, "optimizers must be a dict"),
+        (OptimizerConfig, {"schedule": "cosine"}, "schedule must be a ScheduleConfig, got 'cosine'"),
+        (ExperimentConfig, {"model": 3}, "model must be a ModelConfig, got 3"),
+        (ExperimentConfig, {"data": None}, "data must be a DataConfig, got None"),
         (ScheduleConfig, {"steps": 9}, "needs kind 'cosine' or 'linear'"),
         (OptimizerConfig, {"schedule": ScheduleConfig("cosine", 1.0)}, "schedule.final 1.0 must not exceed learning_rate"),
     ],
@@ -136,8 +143,9 @@ def test_a_family_is_kept_by_json_and_is_no_choice_of_another():
 
 
 def test_malformed_json():
-    with pytest.raises(ValueError, match="Not a SVGConfig in JSON"):
-        config.from_json(SVGConfig, "{")
+    for text in ("{", "[" * 100_000, '{"z_dim": ' + "9" * 5000 + "}"):
+        with pytest.raises(ValueError, match="Not a SVGConfig in JSON"):
+            config.from_json(SVGConfig, text)
 
 
 def test_differences_name_each_field():

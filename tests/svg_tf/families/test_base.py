@@ -113,6 +113,11 @@ def test_optimizers_are_given_by_name_or_copied(toy):
     assert len({id(o) for o in model.optimizers.values()}) == 2
     with pytest.raises(ValueError, match=r"one entry for each update, generator, discriminator; got \['generator'\]"):
         model.compile({"generator": "adam"})
+    one = keras.optimizers.Adam()
+    with pytest.raises(ValueError, match="needs an optimizer of its own; generator, discriminator share one"):
+        model.compile({"generator": one, "discriminator": one})
+    with pytest.raises(ValueError, match="seed must be an integer in"):
+        model.compile("adam", seed="x")
 
 
 def test_capabilities_are_asked_for(toy):
@@ -187,6 +192,66 @@ def test_fit_takes_frames_however_they_come():
 def test_targets_and_weights_are_refused(data):
     with pytest.raises(ValueError, match="Frames are their own targets"):
         made().fit(**data, verbose=0)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"x": FRAMES, "sample_weight": np.ones(2)},
+        {"x": FRAMES, "y": np.ones(2)},
+        {"x": tf.data.Dataset.from_tensors((FRAMES, np.ones(2)))},
+        {"x": tf.data.Dataset.from_tensors((FRAMES, np.ones(2), np.ones(2)))},
+        {"x": iter([(FRAMES, np.ones(2))])},
+    ],
+)
+def test_evaluate_refuses_what_fit_refuses(data):
+    model = made()
+    with pytest.raises(ValueError, match="Frames are their own targets"):
+        model.evaluate(**data, verbose=0)
+    with pytest.raises(ValueError, match="Frames are their own targets"):
+        model.fit(FRAMES, None, 2, 1, 0, None, 0.0, tuple(data.values()) if "y" in data else None, True, None, np.ones(2))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_evaluation_looks_at_the_first_batch(kind):
+    model = made()
+    with pytest.raises(ValueError, match=r"frames of the first batch must be in \[0, 1\]"):
+        model.evaluate(data_of(kind, FRAMES * 255), verbose=0)
+    with pytest.raises(ValueError, match=r"frames of the first batch must be in \[0, 1\]"):
+        model.fit(FRAMES, validation_data=data_of(kind, FRAMES * 255), verbose=0)
+    assert model.step == 0
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (None, "There is no batch in the data"),
+        (iter([]), "There is no batch in the data"),
+        (tf.data.Dataset.from_tensors(FRAMES).take(0), "There is no batch in the data"),
+        (FRAMES.tolist(), "got a list; take an array"),
+        (FRAMES[:, :, :16], r"must be float \[batch, time >= 2, 32, 32, 1\] in \[0, 1\], got shape \(2, 4, 16, 32, 1\)"),
+        (FRAMES[:, :1], "at least 2 frames, got 1"),
+        (FRAMES[0], r"got shape \(4, 32, 32, 1\)"),
+        ((FRAMES * 255).astype(np.uint8), "got uint8; scale uint8 frames with data_pipelines.transform.to_float"),
+    ],
+)
+def test_data_that_cannot_be_trained_on(data, message):
+    model = made()
+    with pytest.raises(ValueError, match=message):
+        model.fit(data, verbose=0)
+    assert model.step == 0
+
+
+def test_several_steps_in_one_execution_are_the_same_steps():
+    data = tf.data.Dataset.from_tensors({"frames": FRAMES}).repeat()
+    states = []
+    for together in (1, 3):
+        model = made()
+        model.compile(keras.optimizers.Adam(2e-3), seed=4, steps_per_execution=together)
+        model.fit(data, steps_per_epoch=6, verbose=0, shuffle=False)
+        states.append(TrainingState(model).values())
+    for name, value in states[0].items():
+        np.testing.assert_array_equal(states[1][name], value, err_msg=name)
 
 
 def test_gradient_accumulation_repeats_no_noise_and_counts_steps():

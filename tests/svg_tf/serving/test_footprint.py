@@ -16,9 +16,9 @@ from tests.svg_tf.tiny_models import TINY_SRVP
 
 
 def test_the_largest_maps_of_vgg_bound_frames_and_samples():
-    """They are 64 x 64 of `width` floats, and three of them live at a time."""
+    """They are 64 x 64 of `width` floats, and four of them live at a time."""
     vgg = SVG(dataclasses.replace(CONFIG, image_size=64, backbone="vgg", width=4))
-    per_frame, per_predicted = 3 * 4 * 64 * 64 * 4, 4 * 4 * 64 * 64
+    per_frame, per_predicted = 4 * 4 * 64 * 64 * 4, 4 * 4 * 64 * 64
     asked = Limits(max_bytes=20 * per_frame)
     functions, limits = signatures.build(vgg, 2, 2, asked, least_rows=1)
     assert limits == dataclasses.replace(
@@ -56,7 +56,7 @@ def test_srvp_decodes_as_many_frames_as_its_maps_allow(monkeypatch):
     model = SRVP(dataclasses.replace(TINY_SRVP, skips=True))
     assert sampling.frames_at_once(model.decoder) == 1024
     largest = 32 * 32 * 4  # the frame
-    monkeypatch.setattr(sampling, "BYTES_AT_ONCE", 3 * 5 * largest)
+    monkeypatch.setattr(sampling, "BYTES_AT_ONCE", 4 * 5 * largest)
     assert sampling.frames_at_once(model.decoder) == 5
     frames = np.random.default_rng(0).random((2, 3, 32, 32, 1)).astype(np.float32)
     few = model.generate(frames, 4, 3, seed=1)

@@ -91,6 +91,34 @@ def test_updates_share_one_scale(toy):
     assert len(names) == 1
 
 
+def test_an_overflow_in_one_update_shifts_neither_data_nor_noise_nor_logs(toy):
+    """With rates of 0 the weights stay: each step's losses tell which data and which noise it had."""
+    frames = np.random.default_rng(0).random((6, 2, 4, 32, 32, 1), np.float32)
+
+    def losses(overflows):
+        keras.utils.set_random_seed(0)
+        model = families.build(toy.ToyConfig(image_size=32, alone=1), dtype="mixed_float16")
+        model.compile({name: keras.optimizers.SGD(0.0) for name in model.program.names}, seed=3)
+        scale, seen = next(iter(model.optimizers.values())), []
+
+        class Look(keras.callbacks.Callback):
+            def on_train_batch_begin(self, batch, logs=None):
+                scale.dynamic_scale.assign(2.0**100 if model.step in overflows else 2.0**8)
+
+            def on_train_batch_end(self, batch, logs=None):
+                seen.append(dict(logs))
+
+        model.fit(tf.data.Dataset.from_tensor_slices({"frames": frames}), verbose=0, shuffle=False, callbacks=[Look()])
+        assert model.step == 6
+        taken = [int(one.inner_optimizer.iterations) for one in model.optimizers.values()]
+        return seen, taken
+
+    (calm, both), (shaken, fewer) = losses(()), losses((2, 3))
+    assert calm == shaken and len({step["generator/loss"] for step in calm}) == 6
+    # The generator skips steps 2 and 3; the discriminator, due at steps 2 and 4, computes in float32 and does not overflow.
+    assert (both, fewer) == ([6, 2], [4, 2])
+
+
 def test_gradients_that_overflow_at_any_scale_stop_the_run(tmp_path):
     model = training.build(TINY)
     stop = callbacks.StopAtNaN(tmp_path)

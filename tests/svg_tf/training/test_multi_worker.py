@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from data_pipelines import files
 from svg_tf import config, presets, training
 from svg_tf.config import OptimizerConfig
 from svg_tf.training import checkpoints, cluster
@@ -35,27 +37,34 @@ def free_ports(count):
     return ports
 
 
-def start(run_dir, workers, sent=0, at=0, devices=1, experiment=TINY):
+def start(run_dir, workers, sent=0, at=0, devices=1, experiment=TINY, slurm=False):
     """Starts `workers` processes with `devices` each, of which the last one gets the signal `sent` after step `at`."""
     experiment = dataclasses.replace(experiment, train=dataclasses.replace(experiment.train, strategy="multi_worker"))
     file = run_dir.with_suffix(".json")
     file.write_text(config.to_json(experiment))
     last = [str(int(sent)), str(at)]
     return launched(
-        [
+        slurm=slurm,
+        commands=[
             [str(PROGRAM), str(run_dir), str(file), *(last if i == workers - 1 else ["0", "0"]), str(devices)]
             for i in range(workers)
-        ]
+        ],
     )
 
 
-def launched(commands):
-    """One process for each command, all of one cluster."""
+def launched(commands, slurm=False):
+    """One process for each command, all of one cluster: that of TF_CONFIG, or of a step of Slurm on this machine."""
     addresses = [f"127.0.0.1:{port}" for port in free_ports(len(commands))]
     processes = []
     for i, command in enumerate(commands):
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TF_CPP_MIN_LOG_LEVEL": "1"}
-        environment["TF_CONFIG"] = json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": i}})
+        if slurm:
+            environment |= {
+                "SLURM_PROCID": str(i), "SLURM_STEP_NUM_TASKS": str(len(commands)), "SLURM_STEP_NODELIST": "localhost",
+                "SLURM_STEP_TASKS_PER_NODE": str(len(commands)), "SLURM_JOB_ID": str(os.getpid()),
+            }  # fmt: skip
+        else:
+            environment["TF_CONFIG"] = json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": i}})
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         processes.append(subprocess.Popen([sys.executable, *command], env=environment, **pipes))
     return processes
@@ -88,9 +97,8 @@ def test_two_workers_equal_one_and_go_on_after_one_was_stopped_and_one_was_lost(
         assert "Stopped on request at step 3" in error  # agreed upon in the step after the signal, by the chief too
     assert last_step(tmp_path / "two") == 3
     (chief, message), (lost, _) = ended(start(tmp_path / "two", 2, signal.SIGKILL, 5))
-    assert lost == -signal.SIGKILL
-    assert chief != 0
-    assert "worker" in message.lower(), message[-3000:]
+    assert (chief, lost) == (75, -signal.SIGKILL), message[-3000:]
+    assert re.search(r"A worker of this job is gone \(.*aborted by: .+\)\. Start all workers again", message), message[-3000:]
     assert last_step(tmp_path / "two") == 4
     for code, error in ended(start(tmp_path / "two", 2)):
         assert code == 0, error[-3000:]
@@ -121,9 +129,20 @@ def test_the_command_line_past_progress_validation_checkpoints_and_ends(tmp_path
     assert last_step(tmp_path / "run") == 110
 
 
+def test_the_other_workers_end_where_the_chief_is_refused(tmp_path):
+    """They wait for its weights by then."""
+    command = ["-m", "svg_tf.cli", "train", "smmnist_mini", "--run-dir", str(tmp_path / "run"), "--train.strategy=multi_worker"]
+    with files.locked(tmp_path / "run", "trains in"):
+        (chief, error), (other, also) = ended(launched([command, command]))
+    assert (chief, other) == (75, 75), (error[-3000:], also[-3000:])
+    assert "Another process trains in" in error and "A worker of this job is gone" in also
+    assert "Traceback" not in error + also
+
+
 def test_an_adversarial_family_on_two_workers(tmp_path, toy):
+    """Of a step of Slurm."""
     experiment = presets.get("smmnist_toy")
-    workers = start(tmp_path / "two", 2, experiment=experiment)
+    workers = start(tmp_path / "two", 2, experiment=experiment, slurm=True)
     training.train(experiment, tmp_path / "one", verbose=False)
     for code, error in ended(workers):
         assert code == 0, error[-3000:]
@@ -132,21 +151,36 @@ def test_an_adversarial_family_on_two_workers(tmp_path, toy):
         np.testing.assert_allclose(two[name], value, rtol=1e-3, atol=1e-5, err_msg=name)
 
 
+def of_worker(index, **jobs):
+    """TF_CONFIG of a worker."""
+    return json.dumps({"cluster": jobs or {"worker": ["a:1"]}, "task": {"type": "worker", "index": index}})
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("{", "TF_CONFIG must be JSON such as"),
         ("[]", "TF_CONFIG must be JSON such as"),
-        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}', "TF_CONFIG must be JSON such as"),
-        ('{"cluster": {"worker": ["a"]}, "task": {"type": "worker", "index": 0}}', "workers must be host:port"),
-        ('{"cluster": {"worker": ["http://a:1"]}, "task": {"type": "worker", "index": 0}}', "workers must be host:port"),
-        ('{"cluster": {"worker": ["a:99999"]}, "task": {"type": "worker", "index": 0}}', "workers must be host:port"),
-        ('{"cluster": {"ps": ["a:1"], "worker": ["b:1"]}, "task": {"type": "ps", "index": 0}}', "jobs must be 'worker'"),
+        ('{"cluster": {"worker": ["a:1"]}}', "TF_CONFIG must be JSON such as"),
+        (of_worker(0, worker=5), "TF_CONFIG must be JSON such as"),
+        (of_worker(1), r"index must be one of worker's, in \[0, 1\); got 1"),
+        (of_worker(-1), "index must be one of worker's"),
+        (of_worker(True), "index must be one of worker's"),
+        (of_worker(0.0), "index must be one of worker's"),
+        (of_worker(0, worker=["a:1", "a:1"]), "'a:1' is there twice"),
+        (of_worker(0, worker=["no-such-host.invalid:1"]), "There is no host 'no-such-host.invalid'"),
+        (of_worker(0, worker=["a:1"], chief=["b:1", "c:1"]), "jobs must be 'worker'"),
+        (of_worker(0, worker=["b:1"], ps=["a:1"]), "jobs must be 'worker'"),
+        (of_worker(0, worker=["a"]), "workers must be host:port"),
+        (of_worker(0, worker=["http://a:1"]), "workers must be host:port"),
+        (of_worker(0, worker=["a:99999"]), "workers must be host:port"),
+        (of_worker(0, worker=[3]), "workers must be host:port"),
         (None, "strategy 'multi_worker' needs a cluster: set TF_CONFIG"),
     ],
 )
 def test_a_cluster_that_cannot_be_is_refused_at_once(text, message, monkeypatch, tmp_path):
     monkeypatch.delenv("TF_CONFIG", raising=False)
+    monkeypatch.setattr(cluster, "NAMES_KNOWN_AFTER", 0.0)
     if text is not None:
         monkeypatch.setenv("TF_CONFIG", text)
     experiment = dataclasses.replace(TINY, train=dataclasses.replace(TINY.train, strategy="multi_worker"))

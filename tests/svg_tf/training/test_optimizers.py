@@ -53,6 +53,18 @@ def test_the_placement_matters_at_first_and_keras_s_is_keras_s():
     np.testing.assert_array_equal(steps["keras"], steps["its own"])
 
 
+def test_keras_s_placement_is_keras_s_bit_for_bit():
+    rng = np.random.default_rng(1)
+    gradients, found = rng.standard_normal((20, 5)).astype(np.float32) * np.float32(1e-6), []
+    for adam in (optimizers.Adam(1e-2, epsilon_placement="keras"), keras.optimizers.Adam(1e-2, epsilon=1e-8)):
+        variable = keras.Variable(np.zeros(5, np.float32))
+        adam.build([variable])
+        for gradient in gradients:
+            adam.apply([gradient], [variable])
+        found.append(variable.numpy())
+    np.testing.assert_array_equal(*found)
+
+
 def program(every=1):
     critic = [Update("critic", None, ("loss",), list, every)] if every > 1 else []
     return Program.of(Update("elbo", None, ("loss",), list), *critic)

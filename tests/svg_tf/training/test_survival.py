@@ -25,6 +25,7 @@ pytest.importorskip("sklearn")
 TINY = tiny_models.experiment(steps_per_epoch=8, deterministic=True, log_every=2)
 PROGRAM = pathlib.Path(__file__).parents[2] / "programs" / "train.py"
 
+
 def start(run_dir, experiment, number=0, at=0, expected=0):
     """Trains in a process that sends itself the signal `number` after step `at`. Returns what it wrote to stderr."""
     file = run_dir.with_suffix(".json")

@@ -2,16 +2,19 @@
 
 import dataclasses
 import json
+import os
 import pathlib
+import signal
+import warnings
 
 import keras
 import numpy as np
 import pytest
 
-from svg_tf import training
+from svg_tf import presets, training
 from svg_tf.config import OptimizerConfig, ScheduleConfig
 from svg_tf.training import callbacks, checkpoints
-from svg_tf.training.state import named_variables
+from svg_tf.training.state import TrainingState, named_variables
 from tests.svg_tf import tiny_models
 
 pytest.importorskip("sklearn")
@@ -131,3 +134,113 @@ def test_an_optimizer_of_no_update_is_refused(tmp_path):
     wrong = dataclasses.replace(TINY, train=dataclasses.replace(TINY.train, optimizers={"critic": COSINE}))
     with pytest.raises(ValueError, match="train.optimizers has 'critic'; the updates of this model are elbo"):
         training.train(wrong, tmp_path, verbose=False)
+
+
+def as_of_0_1_0(run_dir, step, totals):
+    """Makes of the run in `run_dir`, at `step`, what 0.1.0 would have left: numbers in place of the slots' names, no step and no
+    metrics among the arrays, its header and its configuration."""
+    path = checkpoints.path_of(run_dir / "checkpoints", step)
+    with np.load(path) as file:
+        arrays = dict(file)
+    header = json.loads(arrays.pop("header").tobytes())
+    model = training.build(TINY)
+    own = {id(v): name for name, v in TrainingState(model).variables.items()}
+    kept = {name: value for name, value in arrays.items() if name.startswith("model/")}
+    kept |= {f"optimizer/{i:04d}": arrays[own[id(v)]] for i, v in enumerate(model.optimizer.variables)}
+    state = {**header["state"], "scalars": {"totals": totals, "last": {}}}
+    np.savez(path, header=np.frombuffer(json.dumps({"step": step, "state": state}).encode(), np.uint8), **kept)
+    for other in (run_dir / "checkpoints").glob("*.npz"):
+        if other != path:
+            other.unlink()
+    facts = json.loads((run_dir / "config.json").read_text())
+    train = facts["config"]["train"] | facts.pop("runtime")["train"]
+    optimizer = train.pop("optimizer")
+    schedule = optimizer.pop("schedule")
+    train |= {"learning_rate": optimizer["learning_rate"], "final_learning_rate": schedule["final"], "clip_norm": 0.0}
+    train |= {"linear_decay_steps": 0, "adam_beta_1": 0.9, "adam_beta_2": 0.999, "adam_epsilon": 1e-8}
+    del train["optimizers"]
+    facts["config"]["train"] = train
+    facts["config"]["data"]["data_dir"] = facts["config"]["data"]["moving_mnist"]["digits_dir"] = ""
+    (run_dir / "config.json").write_text(json.dumps(facts))
+
+
+def test_a_run_of_0_1_0_goes_on_within_its_epoch(tmp_path):
+    """Weights, slots and the epoch's means are those of a run that was not stopped."""
+    keras_s = dataclasses.replace(COSINE, epsilon_placement="keras")
+    experiment = dataclasses.replace(TINY, train=dataclasses.replace(TINY.train, optimizer=keras_s))
+    seen = {"whole": {}, "broken": {}}
+
+    class Look(keras.callbacks.Callback):
+        def __init__(self, name, at=0):
+            super().__init__()
+            self.seen, self.at = seen[name], at
+
+        def on_train_batch_end(self, batch, logs=None):
+            if self.model.step == self.at:
+                self.totals = {m.name: [float(v.numpy()) for v in m.variables] for m in self.model.metrics}
+                raise InterruptedError
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.seen[epoch] = dict(logs)
+
+    whole = training.train(experiment, tmp_path / "whole", verbose=False, callbacks=[Look("whole")])
+    stopped = Look("broken", 9)
+    with pytest.raises(InterruptedError):  # just after the checkpoint of step 9
+        training.train(experiment, tmp_path / "broken", verbose=False, callbacks=[stopped])
+    as_of_0_1_0(tmp_path / "broken", 9, stopped.totals)
+    old = training.read_config(tmp_path / "broken")
+    assert old == experiment
+    broken = training.train(old, tmp_path / "broken", verbose=False, callbacks=[Look("broken")])
+    assert seen["broken"] == seen["whole"] and len(seen["whole"]) == 2
+    found = TrainingState(broken).values()
+    for name, value in TrainingState(whole).values().items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+def test_means_of_0_1_0_count_steps():
+    """There totals counted sequences: 4 in a step here, 3 steps after the epoch began, the last look after 2."""
+    old = {"totals": {"loss": [6.0, 12.0]}, "last": {"loss": [2.0, 8.0]}}
+    assert callbacks.IntervalMeans.of_0_1_0(old, 3) == {"now": {"loss": [3, 0.5]}, "last": {"loss": [2, 0.25]}}
+    assert callbacks.IntervalMeans.of_0_1_0({"totals": {"loss": [0.0, 0.0]}}, 3) == {"now": {"loss": [0, 0.0]}, "last": {}}
+
+
+def test_ctrl_c_saves_a_checkpoint_as_sigterm_does(tmp_path):
+    class CtrlC(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if self.model.step == 4:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(callbacks.Preempted, match="Stopped on request at step 5") as stopped:
+        training.train(TINY, tmp_path, verbose=False, callbacks=[CtrlC()])
+    assert stopped.value.signal == signal.SIGINT
+    assert checkpoints.existing(tmp_path / "checkpoints")[-1][0] == 5
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_small_validation_data_is_no_warning(tmp_path):
+    few = dataclasses.replace(
+        TINY, train=dataclasses.replace(TINY.train, epochs=1, steps_per_epoch=1, optimizer=OptimizerConfig()),
+        eval=dataclasses.replace(TINY.eval, validation_steps=10_000),
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        training.train(few, tmp_path, verbose=False)
+
+
+def test_a_file_is_no_run_directory(tmp_path):
+    (tmp_path / "run").write_text("mine")
+    with pytest.raises(ValueError, match="The run directory must be a folder; .*run is a file"):
+        training.train(TINY, tmp_path / "run", verbose=False)
+    assert (tmp_path / "run").read_text() == "mine"
+
+
+def test_fit_in_plain_python_is_what_train_does(tmp_path, toy):
+    """The same step: `train` adds files to it."""
+    experiment = presets.get("smmnist_toy")
+    trained = training.train(experiment, tmp_path, verbose=False)
+    model = training.build(experiment)
+    model.fit(training.load_data(experiment, "train"), epochs=2, steps_per_epoch=5, verbose=0, shuffle=False)
+    found = TrainingState(model).values()
+    for name, value in TrainingState(trained).values().items():
+        if not name.startswith("metrics/"):
+            np.testing.assert_array_equal(found[name], value, err_msg=name)
