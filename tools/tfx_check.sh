@@ -3,10 +3,10 @@
 #   tools/tfx_check.sh [FOLDER]
 # A system with glibc 2.39 or newer (Debian 13, Ubuntu 24.04) is used as it is: FOLDER holds a virtual environment and results.
 # On an older one FOLDER becomes a Debian 13 (debootstrap, as root; MIRROR=URL for another mirror than Debian's).
-# Default FOLDER: /var/tmp/svg_tf-tfx. What is there already is used again.
+# Default FOLDER: svg_tf-tfx in TMPDIR (/var/tmp without it). What is there already is used again.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-checkout=$PWD folder=${1:-/var/tmp/svg_tf-tfx}
+checkout=$PWD folder=${1:-${TMPDIR:-/var/tmp}/svg_tf-tfx}
 mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
 
@@ -49,7 +49,7 @@ leave() {
 }
 
 enter
-work=${inside:-/var/tmp/svg_tf-tfx}
+work=${inside:-/var/tmp/svg_tf-tfx}  # in the Debian folder
 real=${inside:-$folder/debian13$work}
 mkdir -p "$real"
 rm -rf "$real/checkout" "$real/pipeline"

@@ -1,7 +1,7 @@
 """The content of a source folder: one fingerprint, and a checksum for each clip.
 
 TFX's own fingerprint is made of names, sizes and modification times. Ours is made of names and contents: a copied or touched file
-changes nothing, a changed clip always does. Contents are read once: `Hashes` remembers them by size and modification time.
+changes nothing, a changed clip always does. Contents are read once: `Hashes` remembers them by size and times.
 """
 
 import contextlib
@@ -16,7 +16,10 @@ MAX_BYTES = 1 << 28
 
 
 class Hashes:
-    """SHA-256 of files, remembered in a JSON file as long as size and modification time stay."""
+    """SHA-256 of files, remembered in a JSON file as long as size and times stay.
+
+    The time of the last change of status is among them: a copy that keeps size and modification time is read again.
+    """
 
     def __init__(self, memory: str | os.PathLike | None = None):
         self._path = None if memory is None else pathlib.Path(memory)
@@ -30,9 +33,9 @@ class Hashes:
     def of(self, path: pathlib.Path) -> str:
         """64 hexadecimal digits."""
         found = path.stat()
-        key, state = str(path.resolve()), [found.st_size, found.st_mtime_ns]
+        key, state = str(path.resolve()), [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
         known = self._known.get(key)
-        if isinstance(known, list) and known[:2] == state and isinstance(known[-1], str) and len(known[-1]) == 64:
+        if isinstance(known, list) and known[:3] == state and isinstance(known[-1], str) and len(known[-1]) == 64:
             return known[-1]
         with open(path, "rb") as file:
             digest = _digest(file)

@@ -27,7 +27,8 @@ WITH RECURSIVE made(id) AS (
   JOIN Event AS output ON output.artifact_id = made.id AND output.type = 4
   JOIN Event AS given ON given.execution_id = output.execution_id AND given.type = 3
 )
-SELECT DISTINCT clip.value ->> 'split' AS split, clip.value ->> 'clip' AS clip, clip.value ->> 'sha256' AS sha256
+SELECT DISTINCT json_extract(clip.value, '$.split') AS split, json_extract(clip.value, '$.clip') AS clip,
+  json_extract(clip.value, '$.sha256') AS sha256
 FROM made
 JOIN ArtifactProperty AS property ON property.artifact_id = made.id AND property.name = 'clips',
   json_each(property.string_value) AS clip

@@ -27,12 +27,11 @@ from data_pipelines.tfx.settings import Settings
 BEAM = ["--direct_running_mode=in_memory"]
 
 
-def create(settings: Settings, *, kubeflow: bool = False, verbose: bool = False):
+def create(settings: Settings, *, kubeflow: bool = False):
     """The TFX pipeline of `settings`.
 
     Args:
       kubeflow: with TFX's own resolver of the last blessed model, the only one that Kubeflow and Vertex run.
-      verbose: show the progress of training.
     """
     example_gen = ClipExampleGen(settings.source, settings.build, settings.span)
     examples = example_gen.outputs["examples"]
@@ -52,7 +51,7 @@ def create(settings: Settings, *, kubeflow: bool = False, verbose: bool = False)
         stop_on=settings.stop_on,
         split=settings.evaluation.split,
     )
-    trainer = _trainer(settings, examples, verbose)
+    trainer = _trainer(settings, examples)
     trainer.add_upstream_node(gate)
     model = trainer.outputs["model"]
     resolver = _resolver(model, kubeflow)
@@ -107,13 +106,12 @@ def told_to(shown: progress.Lines, metadata: str):
         local_dag_runner.launcher = before
 
 
-def _trainer(settings: Settings, examples, verbose: bool):
-    told = {
+def _trainer(settings: Settings, examples):
+    told = {  # all of it is compared with the cache's: nothing here depends on where the command runs
         "experiment": settings.experiment,
         "work_dir": settings.work_dir,
         "name": settings.name,
         "export_samples": settings.export_samples,
-        "verbose": verbose,
     }
     return tfx.components.Trainer(
         run_fn=training.RUN_FN,

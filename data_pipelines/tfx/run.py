@@ -83,10 +83,10 @@ def settings_of(options: Options, builder: str, build, experiment) -> Settings:
     )
 
 
-def run(settings: Settings, *, show=None, verbose: bool | None = None) -> progress.Lines:
+def run(settings: Settings, *, show=None) -> progress.Lines:
     """Runs the pipeline on this machine. Returns times, and what came from the cache.
 
-    show: called with each line of progress; None: stderr. verbose: the progress of training; None: on a terminal.
+    show: called with each line of progress; None: stderr.
     Raises `anomalies.AnomaliesError` where the gate stops it, `ValueError` for a bad source or settings.
     """
     requirement.require()
@@ -94,7 +94,7 @@ def run(settings: Settings, *, show=None, verbose: bool | None = None) -> progre
 
     from data_pipelines.tfx import pipeline
 
-    made = pipeline.create(settings, verbose=sys.stderr.isatty() if verbose is None else verbose)
+    made = pipeline.create(settings)
     shown = progress.Lines(len(made.components), show)
     with files.locked(settings.work_dir, "runs the pipeline in"), progress.quiet(), pipeline.told_to(shown, settings.metadata):
         tfx.orchestration.LocalDagRunner().run(made)
@@ -108,7 +108,7 @@ def compile_to(settings: Settings, path: pathlib.Path, image: str) -> None:
     try:
         from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner as kubeflow
     except ImportError as error:
-        raise ValueError(f"Compiling for Kubeflow needs kfp ({error}): pip install 'kfp>=2.6,<2.17'.") from error
+        raise ValueError(f"Compiling for Kubeflow needs kfp ({error}): pip install 'kfp>=2.6,<3'.") from error
     from data_pipelines.tfx import pipeline
 
     path = path.resolve()
@@ -136,7 +136,9 @@ def summary(settings: Settings, shown: progress.Lines, seconds: float) -> list[s
         lines.append("  C++       " + ("every signature answers" if infra["blessed"] else f"fails: {infra['faults']}"))
     if "PushedModel" in found:
         pushed = found["PushedModel"][1]
-        lines.append(f"  pushed    {pushed['pushed_destination'] if pushed.get('pushed') else 'nothing'}")
+        place = pushed["pushed_destination"] if pushed.get("pushed") else "nothing"
+        gone = place != "nothing" and not pathlib.Path(place).is_dir()
+        lines.append(f"  pushed    {place}{', which is gone: --no-cache pushes again' if gone else ''}")
     return [*lines, f"  lineage   {settings.metadata}"]
 
 
@@ -144,8 +146,12 @@ def _command(arguments: list[str]) -> int:
     from data_pipelines import cli
     from svg_tf import config, presets
 
+    words = f"BUILDER and PRESET first: {', '.join(cli.BUILDERS)}; {', '.join(presets.names())}."
+    if arguments[:1] in (["--help"], ["-h"]):
+        print(f"{__doc__}\n{words}\nAll flags: python -m {PROGRAM} BUILDER PRESET --help")
+        return 0
     if len(arguments) < 2 or arguments[0].startswith("-") or arguments[1].startswith("-"):
-        raise ValueError(f"expected BUILDER and PRESET first: {', '.join(cli.BUILDERS)}; {', '.join(presets.names())}.")
+        raise ValueError(f"expected {words}")
     builder, preset = arguments[:2]
     checks.one_of("BUILDER", builder, cli.BUILDERS)
     default, build_default = presets.get(preset), cli.BUILDERS[builder]()

@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import shutil
+import sys
 import tempfile
 from typing import Any
 
@@ -53,7 +54,7 @@ def run_fn(fn_args) -> None:
     """Trains, and writes the artifacts. `fn_args`: TFX's `FnArgs`, with these in `custom_config`:
 
     experiment: the experiment as a dict. work_dir: where training goes on after a kill. name: what the model is served as.
-    export_samples: samples of an answer. verbose: whether to show progress.
+    export_samples: samples of an answer. Progress is shown where stderr is a terminal.
     """
     from svg_tf import training
     from svg_tf.serving import export
@@ -63,7 +64,7 @@ def run_fn(fn_args) -> None:
     uri = examples_uri(fn_args.train_files[0])
     experiment = experiment_on(told["experiment"], uri)
     run_dir = _folder(told["work_dir"], experiment, uri)
-    training.train(experiment, run_dir, verbose=told.get("verbose", False))
+    training.train(experiment, run_dir, verbose=sys.stderr.isatty())
     model, experiment, step = training.load_finished_run(run_dir)
     serving = pathlib.Path(fn_args.serving_model_dir)
     serving.parent.mkdir(parents=True, exist_ok=True)

@@ -77,16 +77,19 @@ def test_the_fingerprint_is_of_contents_and_names(tmp_path):
         fingerprint.of_folder(second, fingerprint.Hashes())
 
 
-def test_hashes_are_remembered_and_not_read_again(tmp_path):
+def test_hashes_are_remembered_and_not_read_again(tmp_path, monkeypatch):
     path, memory = tmp_path / "a.avi", tmp_path / "hashes.json"
     path.write_bytes(b"content")
     hashes = fingerprint.Hashes(memory)
     digest = hashes.of(path)
     hashes.save()
     state = path.stat()
-    path.write_bytes(b"CONTENT")
+    monkeypatch.setattr(fingerprint, "_digest", lambda file: pytest.fail("read again"))
+    assert fingerprint.Hashes(memory).of(path) == digest
+    monkeypatch.undo()
+    path.write_bytes(b"CONTENT")  # another content of the same size and modification time, as `cp -p` leaves it
     os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
-    assert fingerprint.Hashes(memory).of(path) == digest != fingerprint.Hashes().of(path)
+    assert fingerprint.Hashes(memory).of(path) == fingerprint.Hashes().of(path) != digest
     os.utime(path, ns=(1, 1))
     assert fingerprint.Hashes(memory).of(path) == fingerprint.Hashes().of(path)
     memory.write_text(json.dumps({os.fspath(path): [7, 1, 2]}))

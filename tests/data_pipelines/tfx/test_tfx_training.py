@@ -171,6 +171,7 @@ def test_the_command_checks_what_it_is_told(tmp_path, capsys):
     ):
         assert run.main(arguments) == 2
         assert expected in capsys.readouterr().err
+    assert run.main(["--help"]) == 0 and "video_folder" in capsys.readouterr().out
     if requirement.missing():
         good = ["video_folder", "smmnist_mini", *own, "--build.size", "32", "--build.channels", "1"]
         assert run.main(good) == 2

@@ -7,7 +7,7 @@ import pathlib
 
 import numpy as np
 import pytest
-from tensorflow_metadata.proto.v0 import schema_pb2
+from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
 from data_pipelines import artifacts, catalogue, example_validator, schema_gen, statistics_gen
 from data_pipelines.example_gen import base
@@ -100,7 +100,7 @@ CASES = {
     "nothing": ("clean", _nothing, None, set()),
     "nothing, other clips": ("more", _nothing, None, set()),
     "three frames in place of eight": ("short", _nothing, None, {"num_frames", "actions", "collisions"}),
-    "color in place of gray, which pixels alone tell": ("color", _nothing, None, set()),
+    "color in place of gray (the measurements tell)": ("color", _nothing, None, set()),
     "a string outside the vocabulary": ("clean", _closed, None, {"label"}),
     "a feature is missing": ("clean", _caption, None, {"caption"}),
     "a feature is new": ("clean", _unknown, None, {"label"}),
@@ -169,8 +169,20 @@ def test_tfdv_flags_the_same(built, name):
     assert flagged == expected
 
 
+def _quantiles(feature):
+    (found,) = [h for h in feature.num_stats.histograms if h.type == statistics_pb2.Histogram.QUANTILES]
+    return [(bucket.low_value, bucket.high_value, bucket.sample_count) for bucket in found.buckets]
+
+
+def test_the_table_of_the_docs_holds_every_case():
+    page = pathlib.Path(__file__).parents[3].joinpath("docs", "tfx.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("|")]
+    told = {row[0]: (set(row[1].split(", ")) - {""}, row[2]) for row in rows if row[0] in CASES}
+    assert told == {name: (case[3], "the same" if case[3] else "") for name, case in CASES.items()}
+
+
 def test_tfdv_counts_the_same(built):
-    """Counts, ranges, means and medians of the records' own features."""
+    """Counts, ranges, means, medians and quantile histograms of the records' own features."""
     tfdv = pytest.importorskip("tensorflow_data_validation", reason="TFDV is not installed here; tools/tfx_check.sh runs this")
     ours = {f.path.step[0]: f for f in statistics_gen.load(built["clean"]).records.datasets[0].features}
     theirs = tfdv.generate_statistics_from_tfrecord(f"{built['clean']}/tiny-train.tfrecord-*").datasets[0]
@@ -182,6 +194,7 @@ def test_tfdv_counts_the_same(built):
             for value in ("mean", "std_dev", "median", "min", "max"):
                 pair = getattr(own.num_stats, value), getattr(feature.num_stats, value)
                 np.testing.assert_allclose(*pair, rtol=1e-5, err_msg=f"{value} of {name}")
+            np.testing.assert_allclose(_quantiles(own), _quantiles(feature), rtol=1e-5, err_msg=f"quantiles of {name}")
         kind = "num_stats" if feature.HasField("num_stats") else "string_stats"
         for value in ("num_non_missing", "min_num_values", "max_num_values", "tot_num_values"):
             assert getattr(getattr(own, kind).common_stats, value) == getattr(getattr(feature, kind).common_stats, value), name
