@@ -13,7 +13,7 @@ folder=$(cd "$folder" && pwd)
 glibc=$(getconf GNU_LIBC_VERSION 2>/dev/null | cut -d' ' -f2)
 newest=$(printf '%s\n2.39\n' "${glibc:-0}" | sort -V | tail -1)
 inside=""  # the path of FOLDER as the checks see it
-[ "$newest" = "${glibc:-0}" ] && inside=$folder
+[ "$newest" = "${glibc:-0}" ] && inside=$folder/tfx_check  # a folder of its own: parts of it are deleted at each start
 
 run() {  # a command where TFX can be
     if [ -n "$inside" ]; then "$@"; else chroot "$folder/debian13" /usr/bin/env -i HOME=/root PATH="$PATH" LANG=C.UTF-8 \
