@@ -11,9 +11,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 FAMILIES = sorted(path.name for path in (ROOT / "svg_tf" / "families").iterdir() if (path / "model.py").is_file())
 # A module imports from its own line and earlier ones. The longest name that a module starts with says where it stands.
 ORDER = [
-    ["version", "versions", "protocols", "kernels", "motion_kernels", "noise", "distributions", "losses", "skip_terms", "layers",
-     "families.interface", "families.settings", "families.shapes", "families.inputs", "families.compiled", "visualization",
-     "evaluation.metrics"],
+    ["version", "versions", "protocols", "clusters", "kernels", "motion_kernels", "noise", "distributions", "losses",
+     "skip_terms", "layers", "families.interface", "families.settings", "families.shapes", "families.inputs", "families.compiled",
+     "visualization", "evaluation.metrics"],
     ["config", "presets", "families.__init__", "families.reference", "sources",
      *(f"families.{name}.{part}" for name in FAMILIES for part in ("__init__", "config", "presets"))],
     ["training.program", "training.loss_scale"],

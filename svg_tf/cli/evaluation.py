@@ -63,6 +63,9 @@ class Evaluate:
     """How FVD enlarges frames; default: as usual for the network's weights."""
     weights: Literal["averaged", "last", "best"] | None = None
     """best: those of the lowest validation loss; default: averaged ones where the run has them, else the last."""
+    shard: str | None = None
+    """i/n: this is process i (from 0) of n that do this evaluation together, in one --out; cluster: as the variables of Slurm,
+    Kubernetes or TF_CONFIG say."""
     unfinished: bool = False
     """Evaluate a run before its end."""
 
@@ -72,7 +75,9 @@ class Evaluate:
         out = self.out or self.run_dir / "evaluation"
         files.distinct_outputs([out], _given(self.run_dir, self.data_dir, self.digits_dir, self.lpips, self.fvd))
         from svg_tf import evaluation, training
+        from svg_tf.evaluation import shards
 
+        shard = shards.shard_of(self.shard)
         model, experiment, step = training.load_finished_run(self.run_dir, self.unfinished, self.weights)
         options = self._options(evaluation, experiment)
         elsewhere = sources.at(experiment, self.data, self.data_dir, self.digits_dir)
@@ -93,6 +98,7 @@ class Evaluate:
                 **chosen,
             },
             horizon=experiment.model.n_past + experiment.data.n_future,
+            shard=shard,
         )
         print(f"{out}: {result['n_sequences']} sequences, see report.md and curves.png")
 
