@@ -53,7 +53,7 @@ class Export:
         from svg_tf.serving import export
 
         measured = report.read(self.evaluation)[0] if self.evaluation else {}
-        model, experiment, step = training.load_finished_run(self.run_dir, self.unfinished, size_of(self.image_size))
+        model, experiment, step = training.load_finished_run(self.run_dir, self.unfinished, image_size=size_of(self.image_size))
         if measured and measured["weights_sha256"] != evaluation.weights_checksum(model):
             raise ValueError(f"{self.evaluation} is the evaluation of other weights than those of {self.run_dir} at step {step}.")
         n_future = self.n_future or experiment.eval.n_future
