@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from svg_tf.families.interface import Family
     from svg_tf.families.srvp.config import SRVPConfig
     from svg_tf.families.srvp.model import SRVP
+    from svg_tf.families.struct_vrnn.config import StructVRNNConfig
+    from svg_tf.families.struct_vrnn.model import StructVRNN
     from svg_tf.families.sv2p.config import SV2PConfig
     from svg_tf.families.sv2p.model import SV2P
     from svg_tf.families.svg.config import SVGConfig
@@ -23,11 +25,12 @@ TABLE = {
     "svg": "svg_tf.families.svg",
     "srvp": "svg_tf.families.srvp",
     "sv2p": "svg_tf.families.sv2p",
+    "struct_vrnn": "svg_tf.families.struct_vrnn",
 }
 """Name -> module that holds `FAMILY`."""
 DEFAULT = "svg"
 
-__all__ = ["SRVP", "SV2P", "SVG", "SRVPConfig", "SV2PConfig", "SVGConfig"]
+__all__ = ["SRVP", "SV2P", "SVG", "SRVPConfig", "SV2PConfig", "SVGConfig", "StructVRNN", "StructVRNNConfig"]
 
 
 @functools.cache

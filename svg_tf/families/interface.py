@@ -235,6 +235,31 @@ class AnyFrameRate(Protocol):
 
 
 @runtime_checkable
+class ShowsKeypoints(Protocol):
+    """A few points (x, y, mu) stand for each frame: found in true frames, foretold for sampled ones. x from -1 (left) to 1 (right),
+    y from -1 (bottom) to 1 (top), mu: strength, 1 for the strongest one of a true frame."""
+
+    n_keypoints: int
+
+    def keypoints(self, frames): ...
+
+    def keypoints_in_graph(self, frames): ...
+
+    def predict_keypoints(self, frames, n_future, n_samples=1, seed=0, *, n_past=None, use_mean=False, first_sample=0): ...
+
+    def predict_keypoints_in_graph(self, frames, seeds, sampling): ...
+
+
+@runtime_checkable
+class RedrawsFrames(Protocol):
+    """Each frame is drawn from a code of its own: frames drawn from the codes of true frames bound what predicted codes reach."""
+
+    def redraw(self, frames): ...
+
+    def redraw_in_graph(self, frames): ...
+
+
+@runtime_checkable
 class AddsSignatures(Protocol):
     """Signatures of its own in an export: name -> (function of tensors, TensorSpecs by name)."""
 

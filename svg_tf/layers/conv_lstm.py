@@ -87,12 +87,17 @@ class LayerNorm(keras.layers.Layer):
 
 
 class Conv(keras.layers.Layer):
-    """A convolution with "same" padding as TensorFlow pads it: x [N, H, W, inputs] -> [N, H / strides, W / strides, outputs]."""
+    """A convolution with "same" padding as TensorFlow pads it: x [N, H, W, inputs] -> [N, H / strides, W / strides, outputs].
 
-    def __init__(self, inputs: int, outputs: int, size: int, strides: int = 1, use_bias: bool = True, **kwargs):
+    initializer: of the kernel; None: Glorot uniform.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, size: int, strides: int = 1, use_bias: bool = True, initializer=None, **kwargs
+    ):
         super().__init__(**kwargs)
         self.strides = strides
-        kernel = keras.initializers.GlorotUniform()
+        kernel = initializer or keras.initializers.GlorotUniform()
         self.kernel = self.add_weight(shape=(size, size, inputs, outputs), initializer=kernel, name="kernel")
         self.bias = self.add_weight(shape=(outputs,), initializer="zeros", name="bias") if use_bias else None
         self.built = True
