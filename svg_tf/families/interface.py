@@ -236,8 +236,9 @@ class AnyFrameRate(Protocol):
 
 @runtime_checkable
 class ShowsKeypoints(Protocol):
-    """A few points (x, y, mu) stand for each frame: found in true frames, foretold for sampled ones. x from -1 (left) to 1 (right),
-    y from -1 (bottom) to 1 (top), mu: strength, 1 for the strongest one of a true frame."""
+    """A few points (x, y, mu) stand for each frame: found in true frames, foretold for sampled ones.
+
+    x from -1 (left) to 1 (right), y from -1 (bottom) to 1 (top), mu: strength, 1 for the strongest one of a true frame."""
 
     n_keypoints: int
 

@@ -14,12 +14,16 @@ class Adam(keras.optimizers.Adam):
 
     epsilon_placement: "pytorch": m_hat / (sqrt(v_hat) + epsilon); "keras": as `keras.optimizers.Adam`, which adds it to sqrt(v):
       early updates of gradients as small as epsilon shrink by up to sqrt(1 - beta_2) = 1/32.
-    clip_norm: global norm above which gradients are scaled down, by the training step, on all replicas alike; None: off.
+    clip_norm: norm above which gradients are scaled down, by the training step, on all replicas alike; None: off.
+    clip_by: "global": the norm of all gradients together; "variable": of each by itself.
     """
 
-    def __init__(self, learning_rate=1e-3, *, epsilon=1e-8, epsilon_placement="pytorch", clip_norm=None, name="adam", **kwargs):
+    def __init__(
+        self, learning_rate=1e-3, *, epsilon=1e-8, epsilon_placement="pytorch", clip_norm=None, clip_by="global", name="adam",
+        **kwargs,
+    ):  # fmt: skip
         super().__init__(learning_rate, epsilon=epsilon, name=name, **kwargs)
-        self.epsilon_placement, self.clip_norm = epsilon_placement, clip_norm
+        self.epsilon_placement, self.clip_norm, self.clip_by = epsilon_placement, clip_norm, clip_by
 
     def update_step(self, gradient, variable, learning_rate):
         if self.epsilon_placement == "keras":
@@ -36,7 +40,8 @@ class Adam(keras.optimizers.Adam):
         self.assign_sub(variable, rate * m_hat / (ops.sqrt(v_hat) + self.epsilon))
 
     def get_config(self):
-        return {**super().get_config(), "epsilon_placement": self.epsilon_placement, "clip_norm": self.clip_norm}
+        own = {"epsilon_placement": self.epsilon_placement, "clip_norm": self.clip_norm, "clip_by": self.clip_by}
+        return {**super().get_config(), **own}
 
 
 @keras.saving.register_keras_serializable(package="svg_tf")
@@ -75,6 +80,7 @@ def build(config: OptimizerConfig, steps: int, every: int = 1, name: str = "adam
         epsilon=config.epsilon,
         epsilon_placement=config.epsilon_placement,
         clip_norm=config.clip_norm,
+        clip_by=config.clip_by,
         name=name,
     )
 

@@ -58,15 +58,18 @@ def with_loss(reported: dict) -> dict:
 
 
 def clipped(gradients, optimizer):
-    """Gradients scaled down to `optimizer.clip_norm`, where it has one: by the norm of the global batch's gradient."""
-    scale = getattr(optimizer, "dynamic_scale", None)
-    limit = getattr(getattr(optimizer, "inner_optimizer", optimizer), "clip_norm", None)
+    """Gradients scaled down to `optimizer.clip_norm`, where it has one: by the norm of the global batch's gradient, or, where
+    `clip_by` says so, of each variable's."""
+    scale, inner = getattr(optimizer, "dynamic_scale", None), getattr(optimizer, "inner_optimizer", optimizer)
+    limit = getattr(inner, "clip_norm", None)
     if limit is None:
         return gradients
     whole = gradients
     if kernels.replicas() > 1:
         whole = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-    norm = tf.linalg.global_norm([g for g in whole if g is not None])
-    norm = norm / tf.convert_to_tensor(scale.value) if scale is not None else norm
-    factor = limit / tf.maximum(norm, limit)
-    return [None if g is None else g * tf.cast(factor, g.dtype) for g in gradients]
+    known = [g for g in whole if g is not None]
+    each = inner.clip_by == "variable"
+    norms = [tf.norm(g) for g in known] if each else [tf.linalg.global_norm(known)] * len(known)
+    norms = [norm / tf.convert_to_tensor(scale.value) for norm in norms] if scale is not None else norms
+    factors = iter([limit / tf.maximum(norm, limit) for norm in norms])
+    return [None if g is None else g * tf.cast(next(factors), g.dtype) for g in gradients]

@@ -57,7 +57,7 @@ class StructVRNNConfig(ModelConfig):
     l2_weight: float = 1e-4
     """Of the sum of squares of the convolutions' kernels."""
     truth_observed: float = 0.1
-    """Chance that training feeds a step's detected keypoints, not the decoded ones, at the end of the ramp, within the context."""
+    """Chance that training feeds a step's detected keypoints, not the decoded ones, within the context, at the ramp's end."""
     truth_predicted: float = 0.5
     """The same after the context."""
     truth_steps: int = 8000

@@ -27,8 +27,8 @@ class Cost(cost.Cost):
 
     def _detection(self) -> int:
         detector = self.model.detector
-        read = cost.products(detector.dense) if hasattr(detector, "dense") else 0
-        return self._encoding(detector.encoder) + self._side(0) ** 2 * detector.head.kernel.shape[2] * detector.head.kernel.shape[3] + read
+        side, read = self._side(0), cost.products(detector.dense) if hasattr(detector, "dense") else 0
+        return self._encoding(detector.encoder) + detector.head.multiply_adds(side, side) + read
 
     def _encoding(self, encoder) -> int:
         sizes = [self._side(self.model.config.halvings - i) for i in range(len(encoder.scales))]

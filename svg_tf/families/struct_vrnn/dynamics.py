@@ -88,9 +88,9 @@ class Observed(NamedTuple):
 def observe(model, codes, noise, fed=None, choose: bool = False) -> Observed:
     """Steps with latents from the posterior.
 
-    codes: float32 [P, N, code_size]; noise: [P, N, S, z_dim], N(0, I), or None for the posterior's mean; fed: bool [P], steps that
-    go on with the codes that were seen, or None for none; choose: of S latents the one whose code is nearest to the one seen,
-    else the first.
+    codes: float32 [P, N, code_size]; noise: [P, N, S, z_dim], N(0, I), or None for the posterior's mean; fed: bool [P],
+    which steps go on with the codes that were seen, or None for none; choose: of S latents the one whose code is nearest to the one
+    seen, else the first.
     """
     initial = tf.zeros([tf.shape(codes)[1], model.recurrence.units])
 
@@ -105,7 +105,7 @@ def observe(model, codes, noise, fed=None, choose: bool = False) -> Observed:
 
 
 def predict(model, state, steps, noise, targets=None, fed=None):
-    """Codes of `steps` further steps with latents from the prior, which learns nothing from them: float32 [F, N, code_size].
+    """Codes of `steps` further steps with latents from the prior, which they do not train: float32 [F, N, code_size].
 
     state: [N, rnn_size]; noise: [F, N, S, z_dim], or None for the prior's mean; targets: [F, N, code_size] where the true codes
     choose among S latents, and may be fed (`fed`: bool [F]), or None.

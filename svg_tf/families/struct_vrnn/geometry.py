@@ -1,7 +1,7 @@
 """Keypoints and maps: a heat map's center of mass, a keypoint's Gaussian map, and what keeps keypoints apart and few.
 
-A keypoint is (x, y, mu): x from -1 (left) to 1 (right), y from -1 (bottom) to 1 (top), mu in [0, 1], relative to the strongest one
-of the frame. All float32.
+A keypoint is (x, y, mu): x from -1 (left) to 1 (right), y from -1 (bottom) to 1 (top), mu in [0, 1], relative to the strongest
+one of the frame. All float32.
 """
 
 import numpy as np
@@ -40,7 +40,7 @@ def of_heat_maps(heat) -> tf.Tensor:
 def to_maps(points, height: int, width: int, sigma: float) -> tf.Tensor:
     """Gaussian maps of height mu: float32 [N, K, 3] -> [N, height, width, K].
 
-    sigma is divided by the width; as coordinates span 2, the blob's standard deviation is about 0.7 pixels at sigma 1.5, width 16.
+    sigma is divided by the width; as coordinates span 2, a blob's standard deviation is about 0.7 pixels at sigma 1.5, width 16.
     """
     x, y = axes(height, width)
     spread = 2.0 * (sigma / width) ** 2

@@ -8,13 +8,14 @@ Objective, minimized per sequence of T frames, of which P = n_past are observed:
     1/T sum_t |v_t - v_hat_t|^2 / 2                             drawn from the detected keypoints of all frames
     + separation (tracks of observed frames differ) + sparsity (few heat maps are active) + L2 of the convolutions
     + 1/T sum_t |k_t - k_hat_t|^2 / 2 + beta 1/P sum_{t <= P} KL(q(z_t) || p(z_t))
-In the last line k_t is a constant: dynamics never shape what is detected or drawn. z_t is from the posterior q(z | h_{t-1}, k_t) for
-t <= P and from the prior, which these steps do not train, for t > P. Training draws several z_t a step and goes on with the one
-whose k_hat_t is nearest to k_t; the GRU is fed k_hat_t or, by a chance that falls, k_t.
+In the last line k_t is a constant: dynamics never shape what is detected or drawn. z_t is from the posterior q(z | h_{t-1}, k_t)
+for t <= P and from the prior, which these steps do not train, for t > P. Training draws several z_t a step and goes on with the
+one whose k_hat_t is nearest to k_t; the GRU is fed k_hat_t or, by a chance that falls, k_t.
 
 Generation sees P frames, follows k_hat_t by prior samples, and draws all frames at the end: no frame is fed back or encoded.
 
-What we do differently: gradients are clipped by their global norm; see docs/deviations.md.
+What we do differently: one scalar coin a step and the weight of sparsity do not depend on how a batch is split; the KL has a weight,
+which in the published file is 0. See docs/deviations.md.
 """
 
 from typing import NamedTuple

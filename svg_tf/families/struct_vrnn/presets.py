@@ -5,7 +5,8 @@ from svg_tf.families import settings
 
 def _train(epochs: int, steps: int) -> dict:
     """The published optimizer, and its ramp: true codes are fed ever less over the first 80 % of the run."""
-    optimizer = {"learning_rate": 1e-3, "epsilon": 1e-7, "epsilon_placement": "keras", "clip_norm": 10.0}
+    clipped = {"clip_norm": 10.0, "clip_by": "variable"}
+    optimizer = {"learning_rate": 1e-3, "epsilon": 1e-7, "epsilon_placement": "keras", **clipped}
     return {
         "model": {"family": "struct_vrnn", "truth_steps": epochs * steps * 4 // 5},
         "data": {"batch_size": 32},
