@@ -104,7 +104,7 @@ class Blobs(keras.layers.Layer):
     """Keypoints [N, K, 3] -> their Gaussian maps [N, 16, 16, K]. No weights."""
 
     def __init__(self, config: StructVRNNConfig, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # codes and frames stay float32
         self.sigma, self.maps = config.blob_sigma, config.n_keypoints
         self.built = True
 
@@ -116,7 +116,7 @@ class CodeMaps(keras.layers.Layer):
     """The blobs' stand-in without structure: a dense layer to few maps."""
 
     def __init__(self, config: StructVRNNConfig, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # codes and frames stay float32
         self.size, self.maps = config.code_size, CODE_MAPS
         self.dense = keras.layers.Dense(HEAT_MAP**2 * CODE_MAPS, name="dense")
         self.dense.build((None, self.size))
@@ -139,7 +139,7 @@ class Renderer(keras.layers.Layer):
     """Codes and a first frame -> frames, as changes of that frame. Nothing else of a frame than its code is seen."""
 
     def __init__(self, config: StructVRNNConfig, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # codes and frames stay float32
         maps, features = (Blobs if config.code == "keypoints" else CodeMaps), config.features
         self.encoder = Encoder(config, config.channels, name="encoder")
         self.maps = maps(config, name="maps")

@@ -42,9 +42,9 @@ DESCRIPTOR = Descriptor(
         Reach("keypoints", "sparsity", {"detector"}),
         Reach("keypoints", "l2", VISION),
         Reach("keypoints", "keypoints", MOVES, VISION | {"prior"}),
-        Reach("keypoints", "keypoints_observed", MOVES, VISION | {"prior"}),
+        Reach("keypoints", "keypoints_observed", MOVES),  # but the recurrent kernel: h is 0 before the first of two steps
         Reach("keypoints", "keypoints_predicted", MOVES, VISION | {"prior"}),
-        Reach("keypoints", "kl", MOVES | {"prior"}, VISION),
+        Reach("keypoints", "kl", MOVES | {"prior"}),
         Reach("deterministic", "keypoints", MOVES),
         Reach("unstructured", "image", VISION, MOVES | {"prior"}),
         Reach("unstructured", "keypoints", MOVES, VISION | {"prior"}),
