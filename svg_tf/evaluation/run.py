@@ -26,7 +26,7 @@ from svg_tf import config, protocols, visualization
 from svg_tf.evaluation import fvd as fvd_scores
 from svg_tf.evaluation import report
 from svg_tf.evaluation.metrics import frame, perceptual, video
-from svg_tf.families.interface import BoundsLikelihood
+from svg_tf.families.interface import BoundsLikelihood, RedrawsFrames
 
 CHUNK = 8  # sequences computed together; the last chunk is filled up with copies
 SAMPLES_AT_ONCE = 20
@@ -260,7 +260,10 @@ def _score(model, chunk: _Chunk, options: Options, lpips, fvd) -> dict[str, np.n
                 out |= fvd_scores.features(fvd, options, context, future, samples, drawn)
     out |= {f"model_{name}": np.concatenate(parts, axis=1) for name, parts in kept.items()}
     copied = np.broadcast_to(context[:, -1:], future.shape)
-    for row, predicted in (("copy_last", copied), ("blank", np.zeros_like(future))):
+    others = [("copy_last", copied), ("blank", np.zeros_like(future))]
+    if model.can(RedrawsFrames):
+        others.append(("redrawn", np.asarray(model.redraw(frames))[:, past - 1 :]))
+    for row, predicted in others:
         out |= {f"{row}_{name}": value for name, value in _metrics(future, predicted, options.protocol, lpips).items()}
     if model.can(BoundsLikelihood):
         bound = model.bound(frames, seeds)

@@ -75,8 +75,8 @@ class GRU(keras.layers.Layer):
 
 
 class Observed(NamedTuple):
-    """Of P steps whose codes were seen. states: [P, N, rnn_size], h before each step; mean, scale: of the posterior, [P, N, z_dim];
-    codes: decoded, [P, N, code_size]; state: h after the last step."""
+    """Of P steps whose codes were seen. states: [P, N, rnn_size], h before each step; mean, scale: of the posterior,
+    [P, N, z_dim]; codes: decoded, [P, N, code_size]; state: h after the last step."""
 
     states: Any
     mean: Any
@@ -89,8 +89,8 @@ def observe(model, codes, noise, fed=None, choose: bool = False) -> Observed:
     """Steps with latents from the posterior.
 
     codes: float32 [P, N, code_size]; noise: [P, N, S, z_dim], N(0, I), or None for the posterior's mean; fed: bool [P],
-    which steps go on with the codes that were seen, or None for none; choose: of S latents the one whose code is nearest to the one
-    seen, else the first.
+    which steps go on with the codes that were seen, or None for none; choose: of S latents the one whose code is nearest to the
+    one seen, else the first.
     """
     initial = tf.zeros([tf.shape(codes)[1], model.recurrence.units])
 

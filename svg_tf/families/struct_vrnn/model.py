@@ -14,8 +14,8 @@ one whose k_hat_t is nearest to k_t; the GRU is fed k_hat_t or, by a chance that
 
 Generation sees P frames, follows k_hat_t by prior samples, and draws all frames at the end: no frame is fed back or encoded.
 
-What we do differently: one scalar coin a step and the weight of sparsity do not depend on how a batch is split; the KL has a weight,
-which in the published file is 0. See docs/deviations.md.
+What we do differently: the weight of sparsity does not depend on the batch, and the KL has a weight, which in the published file
+is 0. See docs/deviations.md.
 """
 
 from typing import NamedTuple

@@ -71,7 +71,8 @@ class NumpyStructVRNN:
 
     def draw(self, points, first, first_points):
         """points [N, K, 3], each with its own first frame [N, H, W, C] and keypoints -> [N, H, W, C]."""
-        parts = [self.maps(points), self.encode("renderer/encoder", first), self.maps(first_points), coordinates(len(points), 16, 16)]
+        parts = [self.maps(points), self.encode("renderer/encoder", first), self.maps(first_points)]
+        parts.append(coordinates(len(points), 16, 16))
         y = leaky(self.conv("renderer/first", np.concatenate(parts, -1)))
         for i in range(self.c.halvings):
             y = leaky(self.conv(f"renderer/levels/{i}/0", enlarged(y)))
@@ -137,7 +138,8 @@ class NumpyStructVRNN:
         points, activity = self.detect(x.reshape(-1, *x.shape[2:]))
         points = points.reshape(batch, steps, -1, 3)
         first = np.repeat(x[:, :1], steps, 1).reshape(-1, *x.shape[2:])
-        drawn = self.draw(points.reshape(batch * steps, -1, 3), first, np.repeat(points[:, :1], steps, 1).reshape(batch * steps, -1, 3))
+        first_points = np.repeat(points[:, :1], steps, 1).reshape(batch * steps, -1, 3)
+        drawn = self.draw(points.reshape(batch * steps, -1, 3), first, first_points)
         squared = (drawn.reshape(x.shape) - x) ** 2
         codes = points.reshape(batch, steps, -1).transpose(1, 0, 2)
         decoded, kl = self.move(codes, eps, fed)

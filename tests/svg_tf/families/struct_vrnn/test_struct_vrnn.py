@@ -46,8 +46,14 @@ def model():
 
 
 PARTS = {
-    (1, 12): {"detector": 482_316, "renderer": 638_497, "prior": 69_792, "posterior": 74_400, "code_decoder": 72_356, "recurrence": 867_840},
-    (3, 48): {"detector": 487_536, "renderer": 648_355, "prior": 69_792, "posterior": 88_224, "code_decoder": 86_288, "recurrence": 1_033_728},
+    (1, 12): {
+        "detector": 482_316, "renderer": 638_497, "prior": 69_792, "posterior": 74_400, "code_decoder": 72_356,
+        "recurrence": 867_840,
+    },
+    (3, 48): {
+        "detector": 487_536, "renderer": 648_355, "prior": 69_792, "posterior": 88_224, "code_decoder": 86_288,
+        "recurrence": 1_033_728,
+    },
 }  # fmt: skip
 LAYERS = {  # of C 1, K 12: 64 pixels down to 16
     "detector/encoder/scales/0/0": 896, "detector/encoder/scales/0/1": 9_248, "detector/encoder/scales/1/0": 18_496,
