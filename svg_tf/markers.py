@@ -10,7 +10,7 @@ from svg_tf import visualization
 
 COLORS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167))
 SHAPES = ("circle", "square", "triangle", "diamond", "cross")
-COLUMNS = ("keypoint", "x", "y", "mu")
+COLUMNS = ("t", "keypoint", "x", "y", "mu")
 LEAST_STRENGTH = 0.05  # weaker keypoints are not shown
 TRAIL = 5  # frames that a track reaches back
 _LEAST_SIDE = 128  # pixels of a frame's height once enlarged
@@ -48,9 +48,13 @@ def in_pixels(points, height: int, width: int) -> np.ndarray:
     return np.stack([(points[..., 0] + 1) / 2 * (width - 1), (1 - points[..., 1]) / 2 * (height - 1)], axis=-1)
 
 
-def numbered(points) -> list[tuple]:
-    """Keypoints of a frame [K, 3] -> rows of COLUMNS, for a table."""
-    return [(k, *(round(float(value), 6) for value in point)) for k, point in enumerate(points)]
+def numbered(points, first: int = 0) -> list[tuple]:
+    """Keypoints [T, K, 3] of frames first, first + 1, ... -> rows of COLUMNS, for a table."""
+    return [
+        (first + t, k, *(round(float(value), 6) for value in point))
+        for t, of_frame in enumerate(points)
+        for k, point in enumerate(of_frame)
+    ]
 
 
 def _drawn(frame: np.ndarray, places: np.ndarray, strengths: np.ndarray) -> np.ndarray:

@@ -108,12 +108,11 @@ def write_keypoints(path, context: np.ndarray, futures: np.ndarray) -> pathlib.P
 
     context: float [T, K, 3], of the frames given, called "context"; futures: float [S, F, K, 3], called by their number.
     """
-    rows = [("context", t, *row) for t, points in enumerate(context) for row in markers.numbered(points)]
-    for s, track in enumerate(futures):
-        rows += [(s, len(context) + t, *row) for t, points in enumerate(track) for row in markers.numbered(points)]
+    rows = [("context", *row) for row in markers.numbered(context)]
+    rows += [(s, *row) for s, track in enumerate(futures) for row in markers.numbered(track, len(context))]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(("frames", "t", *markers.COLUMNS))
+    writer.writerow(("frames", *markers.COLUMNS))
     writer.writerows(rows)
     return files.write(path, stream.getvalue())
 

@@ -11,7 +11,7 @@ Each is a function that checks its arguments before it works, and a `Figure`, by
 """
 
 from svg_tf import families
-from svg_tf.evaluation.figures import keypoints, samples, uncertainty, velocity
+from svg_tf.evaluation.figures import samples, uncertainty, velocity
 from svg_tf.evaluation.figures.common import publish
 from svg_tf.evaluation.figures.figure import Figure, Setting
 from svg_tf.evaluation.figures.frame_rates import frame_rate_clips
@@ -21,7 +21,7 @@ from svg_tf.evaluation.figures.samples import sample_figure
 from svg_tf.evaluation.figures.uncertainty import uncertainty_figure
 from svg_tf.evaluation.figures.velocity import velocity_figure
 
-FIGURES = (samples.FIGURE_3, velocity.FIGURE, uncertainty.FIGURE, samples.FIGURE_11, keypoints.FIGURE)
+FIGURES = (samples.FIGURE_3, velocity.FIGURE, uncertainty.FIGURE, samples.FIGURE_11)
 """Those that any family may have."""
 
 __all__ = [

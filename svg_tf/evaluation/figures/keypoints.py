@@ -35,35 +35,33 @@ def keypoint_figure(
     frames = common.check_frames(model, frames, n_past + 1)
     result: dict = {"n_past": n_past, "n_samples": n_samples, "seed": seed, "n_sequences": len(frames)}
     if positions is not None:
-        found = np.concatenate([np.asarray(model.keypoints(frames[b : b + 8])) for b in range(0, len(frames), 8)])
-        result["positions"] = tracks.linear_fit(found, positions)._asdict()
+        parts = [np.asarray(model.keypoints(frames[b : b + shown])) for b in range(0, len(frames), shown)]
+        result["positions"] = tracks.linear_fit(np.concatenate(parts), positions)._asdict()
     frames = frames[:shown]
+    context, future = frames[:, :n_past], frames.shape[1] - n_past
+    found = np.asarray(model.keypoints(frames))
+    samples = np.asarray(model.generate(context, future, n_samples, seed))
+    predicted = np.asarray(model.predict_keypoints(context, future, n_samples, seed))
+    redrawn = np.asarray(model.redraw(frames)) if model.can(RedrawsFrames) else None
     clips, rows = [], []
     for b, truth in enumerate(frames):
-        seeds = np.array([[seed, b]], np.int32)
-        detected = np.asarray(model.keypoints(truth[None]))[0]
-        context, future = truth[None, :n_past], len(truth) - n_past
-        samples = np.asarray(model.generate(context, future, n_samples, seeds))[0]
-        predicted = np.asarray(model.predict_keypoints(context, future, n_samples, seeds))[0]
-        best = int(frame.psnr(truth[None, n_past:], samples).numpy().mean(axis=-1).argmax())
+        best = int(frame.psnr(truth[None, n_past:], samples[b]).numpy().mean(axis=-1).argmax())
         chosen = [(f"best of {n_samples}", best)] + ([("random", (best + 1) % n_samples)] if n_samples > 1 else [])
-        lines = [("truth", markers.with_tracks(truth, detected))]
-        if model.can(RedrawsFrames):
-            again = np.concatenate([truth[:1], np.asarray(model.redraw(truth[None]))[0]])
-            lines.append(("redrawn", markers.with_tracks(again)))
+        lines = [("truth", markers.with_tracks(truth, found[b]))]
+        if redrawn is not None:
+            lines.append(("redrawn", markers.with_tracks(np.concatenate([truth[:1], redrawn[b]]))))
         for label, s in chosen:
-            both = np.concatenate([truth[:n_past], samples[s]]), np.concatenate([detected[:n_past], predicted[s]])
+            both = np.concatenate([truth[:n_past], samples[b, s]]), np.concatenate([found[b, :n_past], predicted[b, s]])
             lines.append((label, markers.with_tracks(*both)))
         clips.append(lines)
-        rows += [(b, "truth", t, *row) for t, points in enumerate(detected) for row in markers.numbered(points)]
-        for s, track in enumerate(predicted):
-            rows += [(b, s, n_past + t, *row) for t, points in enumerate(track) for row in markers.numbered(points)]
+        rows += [(b, "truth", *row) for row in markers.numbered(found[b])]
+        rows += [(b, s, *row) for s, track in enumerate(predicted[b]) for row in markers.numbered(track, n_past)]
     out_dir = pathlib.Path(out_dir)
     files = {"keypoints/animation": visualization.save_gif(out_dir / "keypoints.gif", visualization.grid(clips, n_past, 1), fps)}
     for b, lines in enumerate(clips):
         strip = visualization.filmstrip(lines, n_past, range(0, frames.shape[1], 2), 1)
         files[f"keypoints/{b}"] = visualization.save_png(out_dir / f"keypoints-{b}.png", strip)
-    common.write_csv(out_dir / "keypoints.csv", ("sequence", "frames", "t", *markers.COLUMNS), rows)
+    common.write_csv(out_dir / "keypoints.csv", ("sequence", "frames", *markers.COLUMNS), rows)
     common.write_json(out_dir / "keypoints.json", result)
     return {"files": files, **result}
 

@@ -6,5 +6,6 @@ FAMILY = Family(
     config="svg_tf.families.struct_vrnn.config:StructVRNNConfig",
     model="svg_tf.families.struct_vrnn.model:StructVRNN",
     presets="svg_tf.families.struct_vrnn.presets:PRESETS",
+    figures="svg_tf.families.struct_vrnn.figures:FIGURES",
     cost="svg_tf.families.struct_vrnn.cost:Cost",
 )
