@@ -24,6 +24,7 @@ import toy_family  # noqa: E402
 from svg_tf import families, presets, training  # noqa: E402
 from svg_tf.config import OptimizerConfig  # noqa: E402
 from svg_tf.families.srvp.config import SRVPConfig  # noqa: E402
+from svg_tf.families.struct_vrnn.config import StructVRNNConfig  # noqa: E402
 from svg_tf.families.svg.config import SVGConfig  # noqa: E402
 from svg_tf.training import optimizers  # noqa: E402
 from svg_tf.training.loss_scale import LossScaleOptimizer  # noqa: E402
@@ -44,6 +45,10 @@ SRVP = SRVPConfig(
     n_euler=2,
     skips=True,
 )
+VRNN = StructVRNNConfig(
+    image_size=32, n_past=2, n_keypoints=3, width=2, layers_per_scale=1, rnn_size=6, hidden_size=5, z_dim=3, belief_samples=3,
+    kl_warmup_steps=2, truth_steps=3,
+)  # fmt: skip
 frames = np.random.default_rng(0).random((3, 8, 5, 32, 32, 1), np.float32)
 cases = {
     "sgd": (TINY, lambda: keras.optimizers.SGD(0.05), 10),
@@ -58,6 +63,8 @@ cases = {
         },
         7,
     ),
+    # Coins for the whole batch, the best of many latents, and each gradient clipped by its own norm.
+    "keypoints": (VRNN, lambda: optimizers.Adam(1e-3, epsilon=1e-3, clip_norm=0.05, clip_by="variable"), 4),
     "gradients": (TINY, lambda: keras.optimizers.SGD(1.0, momentum=0.5), 1),  # after one step the momentum is - the gradient
 }
 cases["reversed"] = cases["gradients"]  # the same sums in another order: what float32 rounds
@@ -74,7 +81,7 @@ class Steps(keras.callbacks.Callback):
 out = {}
 strategy = tf.distribute.MirroredStrategy() if n > 1 else tf.distribute.get_strategy()
 out["replicas"] = strategy.num_replicas_in_sync
-for name, (config, make, count) in list(cases.items())[: {1: 6, 2: 5, 4: 1}[n]]:
+for name, (config, make, count) in list(cases.items())[: {1: 7, 2: 6, 4: 1}[n]]:
     keras.utils.set_random_seed(0)
     with strategy.scope():
         model = families.build(config)

@@ -13,8 +13,7 @@ TINY_VRNN = StructVRNNConfig(
 )  # fmt: skip
 CONFIGS = {
     "keypoints": TINY_VRNN,
-    "deterministic": dataclasses.replace(TINY_VRNN, stochastic=False),
-    "unstructured": dataclasses.replace(TINY_VRNN, code="unstructured"),
+    "unstructured_deterministic": dataclasses.replace(TINY_VRNN, code="unstructured", stochastic=False),
 }
 VISION = {"detector", "renderer"}
 MOVES = {"posterior", "code_decoder", "recurrence"}
@@ -45,9 +44,8 @@ DESCRIPTOR = Descriptor(
         Reach("keypoints", "keypoints_observed", MOVES),  # but the recurrent kernel: h is 0 before the first of two steps
         Reach("keypoints", "keypoints_predicted", MOVES, VISION | {"prior"}),
         Reach("keypoints", "kl", MOVES | {"prior"}),
-        Reach("deterministic", "keypoints", MOVES),
-        Reach("unstructured", "image", VISION, MOVES | {"prior"}),
-        Reach("unstructured", "keypoints", MOVES, VISION | {"prior"}),
+        Reach("unstructured_deterministic", "image", VISION, MOVES | {"prior"}),
+        Reach("unstructured_deterministic", "keypoints", MOVES),
     ],
     wrong=WRONG,
     predicted=lambda steps: steps,  # the first frame has its keypoints, too

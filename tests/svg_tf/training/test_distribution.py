@@ -81,6 +81,17 @@ def test_an_adversarial_family_on_two_replicas(results):
     assert "clipping refused" not in results[1]
 
 
+def test_keypoints_and_their_dynamics_on_two_replicas(results):
+    """The coins of scheduled sampling are the whole batch's, the chosen latents a row's; each gradient has a norm of its own."""
+    one, two = results[1]["keypoints"], results[2]["keypoints"]
+    for a, b in zip(one["steps"], two["steps"], strict=True):
+        assert b == pytest.approx(a, rel=1e-5, abs=1e-6)
+    assert len(one["steps"]) == 4 and one["steps"][-1]["true_codes"] < 1
+    worst = differences(one["weights"], two["weights"])
+    assert max(worst.values()) < 1e-4, worst
+    assert two["evaluated"] == pytest.approx(one["evaluated"], rel=1e-5)
+
+
 def test_the_whole_program_on_two_replicas(results):
     worst = differences(results[1]["run"], results[2]["run"])
     assert max(worst.values()) < 1e-4, worst
