@@ -39,7 +39,8 @@ def with_tracks(frames, points=None, trail: int = TRAIL) -> np.ndarray:
     if points.ndim != 3 or points.shape[0] != len(frames) or points.shape[2] != 3:
         raise ValueError(f"points must be [T = {len(frames)}, K, 3], got shape {points.shape}.")
     places = in_pixels(points, *large.shape[1:3])
-    return np.stack([_drawn(frame, places[: t + 1][-1 - trail :], points[t, :, 2]) for t, frame in enumerate(large)])
+    spans = [slice(max(0, t - trail), t + 1) for t in range(len(large))]
+    return np.stack([_drawn(frame, places[span], points[span, :, 2]) for frame, span in zip(large, spans, strict=True)])
 
 
 def in_pixels(points, height: int, width: int) -> np.ndarray:
@@ -58,14 +59,16 @@ def numbered(points, first: int = 0) -> list[tuple]:
 
 
 def _drawn(frame: np.ndarray, places: np.ndarray, strengths: np.ndarray) -> np.ndarray:
-    """frame uint8 [H, W, 3]; places [t, K, 2], the last ones being those of this frame; strengths [K]."""
+    """frame uint8 [H, W, 3]; places [t, K, 2] and strengths [t, K], the last ones being those of this frame."""
     image = Image.fromarray(frame)
     pen = ImageDraw.Draw(image)
     radius = max(2, frame.shape[0] // 40)
-    for k in np.argsort(strengths, kind="stable"):  # the strongest ones on top
-        if strengths[k] < LEAST_STRENGTH:
+    for k in np.argsort(strengths[-1], kind="stable"):  # the strongest ones on top
+        weak = np.flatnonzero(strengths[:, k] < LEAST_STRENGTH)
+        start = weak[-1] + 1 if len(weak) else 0  # a track begins where the keypoint last appeared
+        color, path = COLORS[k % len(COLORS)], [tuple(place) for place in places[start:, k].tolist()]
+        if not path:
             continue
-        color, path = COLORS[k % len(COLORS)], [tuple(place) for place in places[:, k].tolist()]
         if len(path) > 1:
             pen.line(path, fill=color, width=max(1, radius // 2))
         _marker(pen, SHAPES[k % len(SHAPES)], *path[-1], radius, color)

@@ -25,6 +25,10 @@ def test_keypoints_and_their_tracks_stand_where_they_are_and_weak_ones_do_not():
     assert (drawn[2, 30:34, 40:60] == markers.COLORS[0]).all(axis=-1).any()  # the line behind it
     assert not drawn[0, 30:34, 60:90].any()
     assert drawn[:, 95, 31].any(axis=-1).all() and not drawn[:, 70:, 70:].any()
+    points[1, 0, 2] = 0  # gone for a frame: the track begins anew
+    gone = markers.with_tracks(frames, points)
+    assert not gone[1, 20:40].any() and not gone[2, 20:40, 40:60].any() and gone[2, 31, 95].any()
+    points[1, 0, 2] = 1
     shorter = markers.with_tracks(frames, points, trail=0)
     assert not shorter[2, 20:40, 40:60].any()
 
