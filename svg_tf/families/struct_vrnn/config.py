@@ -50,7 +50,7 @@ class StructVRNNConfig(ModelConfig):
     """Distance of two tracks, in coordinates, at which that loss has fallen to exp(-1/2)."""
     sparsity_weight: float = 5.0 / 32
     """Of the mean activity of the heat maps, summed over frames: the published weight 5 is divided by the batch of 32."""
-    kl_weight: float = 0.003
+    kl_weight: float = 0.01
     """Of the mean KL of a step in nats, beside half the squared error of a step's keypoints. (The published file has 0.)"""
     kl_warmup_steps: int = 1000
     """The KL's weight rises linearly from 0. 0: at once."""
