@@ -16,8 +16,8 @@ def _train(epochs: int, steps: int) -> dict:
 
 _STRUCT = _train(100, 1000)
 _MINI = _train(12, 600) | {"data": {}}
-# A quarter of the pixels have a quarter of the squared error, beside which keypoints are pushed apart and held down. The KL's weight
-# is the one of 0.003 to 0.1 whose predicted keypoints were nearest on validation digits.
+# A quarter of the pixels have a quarter of the squared error, beside which keypoints are pushed apart and held down. The KL's
+# weight is the one of 0.003 to 0.1 whose predicted keypoints were nearest on validation digits.
 _MINI_SIZES = {
     "model": {
         "width": 16, "rnn_size": 128, "z_dim": 8, "separation_weight": 2.5, "sparsity_weight": 5.0 / 128, "kl_weight": 0.03,

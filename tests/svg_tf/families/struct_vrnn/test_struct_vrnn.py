@@ -109,7 +109,9 @@ def test_ramps(model):
     early, late = (model.objective(x, seed, "train", step) for step in (2, 1000))
     np.testing.assert_allclose(early["beta_kl"], 0.3 * 0.2 * early["kl"], rtol=1e-5)
     np.testing.assert_allclose(late["beta_kl"], 0.3 * late["kl"], rtol=1e-5)
-    chances = np.mean([[model.fed(noise.seed_pair(i), 8, 3, step) for i in range(400)] for step in (0, 10, 20, 500)], axis=1)
+    coins = tf.function(lambda number, step: model.fed(noise.fold(seed, number), 8, 3, step))
+    steps = [tf.constant(step) for step in (0, 10, 20, 500)]
+    chances = np.mean([[coins(tf.constant(i), step) for i in range(400)] for step in steps], axis=1)
     expected = [[1] * 8, [0.55] * 3 + [0.75] * 5, [0.1] * 3 + [0.5] * 5, [0.1] * 3 + [0.5] * 5]
     np.testing.assert_allclose(chances, expected, atol=0.09)  # 3.5 standard deviations
     held_out = model.objective(x, seed, "running", 2)
