@@ -123,9 +123,9 @@ class VideoFolder(ClipBuilder):
     def plan(self) -> Plan:
         source, config = self.source_dir(), self.builder_config
         found = sources.survey(source)
-        skipped = [clip for clip in found.clips if config.skip and fnmatch.fnmatchcase(clip.path.name, config.skip)]
+        skipped = [clip for clip in found.clips if config.skip and fnmatch.fnmatchcase(clip.name.rpartition("/")[2], config.skip)]
         found = found._replace(clips=[clip for clip in found.clips if clip not in skipped])
-        if any(kinds.suffix(clip.path) in kinds.VIDEO_SUFFIXES for clip in found.clips):
+        if any(not clip.is_folder and kinds.suffix(clip.name) in kinds.VIDEO_SUFFIXES for clip in found.clips):
             require_av()
         if not found.clips:
             taken = ", ".join(sorted(kinds.VIDEO_SUFFIXES | kinds.ANIMATION_SUFFIXES))
@@ -142,7 +142,7 @@ class VideoFolder(ClipBuilder):
         wanted = self._wanted()
         for clip in found.clips:
             rest = "train" if splits else hashed_split(clip.name, config.test_percent)
-            jobs[clip.split or rest].append(VideoJob(str(clip.path.resolve()), clip.name, wanted, config.segment_frames))
+            jobs[clip.split or rest].append(VideoJob(clip.real, clip.name, wanted, config.segment_frames))
         notes = self._notes(jobs, found, by_hash)
         if skipped:
             notes.append(f"skipped by --skip {config.skip}: {len(skipped)} clip(s) (e.g. {skipped[0].name})")
@@ -160,7 +160,7 @@ class VideoFolder(ClipBuilder):
             how += "; train = all others" if outside else ""
         counts = ", ".join(f"{split} {len(clips)}" for split, clips in jobs.items())
         notes = [f"clips found: {counts} (split {how})", found.left_out]
-        pictures = sum(clip.path.is_dir() for clip in found.clips)
+        pictures = sum(clip.is_folder for clip in found.clips)
         if self.builder_config.fps and pictures:
             notes.append(f"--fps does not change the {pictures} folder(s) of pictures, which have no times")
         return [note for note in notes if note]
