@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from data_pipelines import command_line
+from data_pipelines import command_line, flags, frame_size
 
 _DATA_DIR_HELP = "Folder of prepared data sets; empty = TFDS_DATA_DIR, or ~/tensorflow_datasets."
 DataDir = Annotated[str, tyro.conf.arg(help=_DATA_DIR_HELP)]
@@ -86,8 +86,8 @@ class _Build(abc.ABC):
 class BuildKth(_Build):
     """KTH actions: a folder of .avi files and 00sequences.txt."""
 
-    size: int = 64
-    """Pixels of a square frame."""
+    size: frame_size.Size = 64
+    """Pixels of a frame: 64, of a square, or height x width; 120x160 is the clips' own."""
     ranges: Literal["sequences", "all"] = "sequences"
     """Records are the ranges of 00sequences.txt (SVG paper), or all frames of each clip (SRVP's numbers)."""
 
@@ -115,7 +115,8 @@ class BuildVideoFolder(_Build):
 
     name: str = "mine"
     """What to call the data set: load it as video_folder/NAME."""
-    size: int = 64
+    size: frame_size.Size = 64
+    """Pixels of a frame: 64, of a square, or 64x80, height x width."""
     channels: Literal[1, 3] = 3
     fps: float = 0.0
     """Frames per second, by dropping or repeating frames; 0 = each clip's own."""
@@ -287,7 +288,7 @@ def _run(arguments: list[str]) -> int:
     from_dict = tyro.extras.subcommand_cli_from_dict
     if arguments[:1] == ["build"]:
         text = "Build a data set from its original files."
-        command = from_dict(BUILDERS, prog="svg-data build", description=text, args=arguments[1:])
+        command = from_dict(BUILDERS, prog="svg-data build", description=text, args=arguments[1:], registry=flags.REGISTRY)
     else:
         text = "Prepare and inspect data sets of videos."
         command = from_dict({"build": _build_help, **COMMANDS}, prog="svg-data", description=text, args=arguments)

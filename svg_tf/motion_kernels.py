@@ -31,6 +31,53 @@ def gates_to_state(gates, c, forget_bias: float):
     return operation(gates, c)
 
 
+
+def conv_lstm(projected, recurrent_kernel, h, c, steps: int, forget_bias: float):
+    """A conv-LSTM layer over `steps` known steps, its backward pass written out.
+
+    projected: [steps * N, H, W, 4 * units], time first, the input's part of the gates (input, candidate, forget, output) with the
+    bias; recurrent_kernel: [k, k, units, 4 * units], k odd; h, c: [N, H, W, units]. Returns (outputs
+    [steps * N, H, W, units], h, c).
+
+    As of `kernels.lstm`: the recurrent kernel's gradient is one convolution's over all steps, not one for each that are added up.
+    """
+
+    @tf.custom_gradient
+    def operation(projected, kernel, h, c):
+        first, outputs, kept = h, [], []
+        for now in tf.split(projected, steps):
+            gates = now + tf.nn.conv2d(h, kernel, 1, "SAME")
+            i, j, f, o = tf.split(gates, 4, axis=-1)
+            i, j, f, o = tf.sigmoid(i), tf.tanh(j), tf.sigmoid(f + forget_bias), tf.sigmoid(o)
+            before, c = c, f * c + i * j
+            squashed = tf.tanh(c)
+            h = squashed * o
+            kept.append((before, i, j, f, o, squashed))
+            outputs.append(h)
+
+        def gradient(d_outputs, d_h, d_c):
+            d_gates, turned = [], tf.transpose(kernel[::-1, ::-1], [0, 1, 3, 2])
+            for d_output, (before, i, j, f, o, squashed) in zip(tf.split(d_outputs, steps)[::-1], kept[::-1], strict=True):
+                d_h += d_output
+                d_c += d_h * o * (1 - squashed * squashed)
+                d_i, d_j = d_c * j * i * (1 - i), d_c * i * (1 - j * j)
+                d_f, d_o = d_c * before * f * (1 - f), d_h * squashed * o * (1 - o)
+                d_gates.append(tf.concat([d_i, d_j, d_f, d_o], axis=-1))
+                d_c *= f
+                d_h = tf.nn.conv2d(d_gates[-1], turned, 1, "SAME")  # of stride 1: the convolution with the turned kernel
+            d_projected = tf.concat(d_gates[::-1], axis=0)
+            margin = kernel.shape[0] // 2
+            padded = tf.pad(tf.concat([first, *outputs[:-1]], axis=0), [[0, 0], [margin, margin], [margin, margin], [0, 0]])
+            d_kernel = tf.raw_ops.Conv2DBackpropFilter(  # padded beforehand: only "VALID" gradients have an oneDNN kernel
+                input=padded, filter_sizes=kernel.shape, out_backprop=d_projected, strides=[1, 1, 1, 1], padding="VALID"
+            )
+            return d_projected, d_kernel, d_h, d_c
+
+        return (tf.concat(outputs, axis=0), h, c), gradient
+
+    return operation(projected, tf.convert_to_tensor(recurrent_kernel), h, c)
+
+
 def layer_norm(x, gamma, beta, epsilon: float):
     """Normalizes each example by the mean and variance of its whole map, with a scale and an offset for each channel.
 
@@ -66,13 +113,14 @@ def over_time(step, x, state, steps):
     """
     rows = tf.shape(state[0])[0]
     shape = tf.TensorShape([None, *state[0].shape[1:]])
-    outputs = tf.TensorArray(state[0].dtype, size=steps, infer_shape=False, element_shape=shape)
+    # The initial state takes the first place, so that there is something to concatenate where there is no step.
+    outputs = tf.TensorArray(state[0].dtype, size=steps + 1, infer_shape=False, element_shape=shape).write(0, state[0])
 
     def body(t, outputs, *state):
         output, state = step(x[t * rows : (t + 1) * rows], state)
-        return t + 1, outputs.write(t, output), *state
+        return t + 1, outputs.write(t + 1, output), *state
 
     shapes = (tf.TensorShape([]), tf.TensorShape(None), *(shape for _ in state))
     loop = (tf.constant(0), outputs, *state)
     _, outputs, *state = tf.while_loop(lambda t, *_: t < steps, body, loop, shape_invariants=shapes)
-    return tf.ensure_shape(outputs.concat(), shape), tuple(state)
+    return tf.ensure_shape(outputs.concat()[rows:], shape), tuple(state)

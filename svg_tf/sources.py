@@ -21,10 +21,10 @@ GENERATED = "moving_mnist"
 
 @dataclass(frozen=True)
 class Source(abc.ABC):
-    """A data set as an experiment names it. data: its configuration; side: pixels of a frame's side."""
+    """A data set as an experiment names it. data: its configuration; frame_shape: (height, width, channels) of the model."""
 
     data: DataConfig
-    side: int
+    frame_shape: tuple[int, int, int]
 
     @property
     def name(self) -> str:
@@ -60,6 +60,16 @@ class MovingMNIST(Source):
     """Stochastic Moving MNIST, generated on the fly."""
 
     sized = False
+
+    def __post_init__(self):
+        height, width, channels = self.frame_shape
+        shown = f"{height}x{width}x{channels}"
+        require(height == width, f"Frames of {self.name} are square: model.image_size must be one number, got {shown}.")
+
+    @property
+    def side(self) -> int:
+        """Pixels of a frame's side."""
+        return self.frame_shape[0]
 
     @property
     def options(self):
@@ -121,9 +131,9 @@ class Prepared(Source):
 
 
 def of(experiment: ExperimentConfig) -> Source:
-    """The experiment's data."""
+    """The experiment's data. Raises `ValueError` for frames that it cannot have."""
     kind = MovingMNIST if experiment.data.name == GENERATED else Prepared
-    return kind(experiment.data, experiment.model.frame_shape[0])
+    return kind(experiment.data, experiment.model.frame_shape)
 
 
 def at(experiment: ExperimentConfig, name: str | None = None, data_dir=None, digits_dir=None) -> ExperimentConfig:

@@ -2,12 +2,13 @@
 # The papers in miniature: models on equal budgets on Moving MNIST at 32 px (one digit of MNIST), three seeds each; best of 100
 # samples on test digits; figures; paired comparison. Interrupted, it continues where it stopped.
 #
-#   bash tools/miniature.sh [svg|srvp|mmnist|keypoints|ablations] [OUT] [flags of svg-tf train ...]     OUT: default runs/miniature
+#   bash tools/miniature.sh [svg|srvp|mmnist|spatial|keypoints|ablations] [OUT] [flags of svg-tf train ...]     OUT: default runs/miniature
 #     svg      SVG-LP, SVG-FP and the deterministic baseline; Figs. 3, 5, 6, 7 (the default)
 #     srvp     SVG-LP (the same runs), SRVP and its MLP and GRU transitions
 #     mmnist   deterministic Moving MNIST: SVG-LP, SVG without latents, SRVP, its MLP and GRU transitions, SRVP without z
 #     keypoints  SVG-LP (the same runs), SRVP and Struct-VRNN, with what its renderer alone reaches; keypoints over digits
 #     ablations  Struct-VRNN, its ablations; SEEDS=0 for one run of each
+#     spatial  SVG-LP and SRVP (the same runs), SVG with latents as maps
 #   DIGITS_DIR=FOLDER   the four MNIST .gz files, if they should not be downloaded
 #   SEEDS="0 1 2"       SPLIT=test (validation to choose settings)       SEQUENCES=256
 #   JOBS=2              runs at a time, each on its share of the cores: models this small do 1.4 times the work in two
@@ -24,6 +25,10 @@ case ${1:-svg} in # models: NAME=PRESET, labels in the comparison (differences b
         models+=" mmnist-srvp-gru=mmnist_mini_srvp_gru mmnist-srvp-mlp=mmnist_mini_srvp_mlp mmnist-srvp-no-z=mmnist_mini_srvp_no_z"
         labels="SVG-det SVG-LP SRVP SRVP-GRU SRVP-MLP SRVP-without-z" drawn=mmnist-srvp
         ;;
+    spatial)
+        models="lp=smmnist_mini srvp=smmnist_mini_srvp spatial=smmnist_mini_spatial"
+        labels="SVG-LP SRVP SVG-spatial" drawn=spatial
+        ;;
     keypoints)
         models="lp=smmnist_mini srvp=smmnist_mini_srvp struct=smmnist_mini_struct_vrnn"
         labels="SVG-LP SRVP Struct-VRNN" drawn=struct
@@ -34,7 +39,7 @@ case ${1:-svg} in # models: NAME=PRESET, labels in the comparison (differences b
         models+=" struct-one-sample=smmnist_mini_struct_vrnn_one_sample"
         labels="Struct-VRNN Struct-RNN CNN-VRNN no-separation no-sparsity one-sample" drawn=struct
         ;;
-    *) echo "tools/miniature.sh: the set must be svg, srvp, mmnist, keypoints or ablations, got $1" >&2; exit 2 ;;
+    *) echo "tools/miniature.sh: the set must be svg, srvp, mmnist, spatial, keypoints or ablations, got $1" >&2; exit 2 ;;
 esac
 set_name=${1:-svg} out=${2:-runs/miniature}
 shift $(($# < 2 ? $# : 2))

@@ -8,7 +8,7 @@ import tyro
 
 from data_pipelines import files
 from svg_tf import protocols, sources
-from svg_tf.cli.arguments import check_counts, text
+from svg_tf.cli.arguments import check_counts, size_of, text
 
 RunDir = tyro.conf.Positional[pathlib.Path]
 Split = Literal["test", "validation", "train"]
@@ -68,6 +68,8 @@ class Evaluate:
     Kubernetes or TF_CONFIG say."""
     unfinished: bool = False
     """Evaluate a run before its end."""
+    image_size: str | None = None
+    """Frames of another size than the run's, as 64 or 64x80, of models whose weights do not depend on it (latents "map")."""
 
     def run(self):
         check_counts(self, names=("n_past", "n_future", "n_samples", "sequences", "random_windows", "batch_size"))
@@ -77,8 +79,8 @@ class Evaluate:
         from svg_tf import evaluation, training
         from svg_tf.evaluation import shards
 
-        shard = shards.shard_of(self.shard)
-        model, experiment, step = training.load_finished_run(self.run_dir, self.unfinished, self.weights)
+        shard, size = shards.shard_of(self.shard), size_of(self.image_size)
+        model, experiment, step = training.load_finished_run(self.run_dir, self.unfinished, self.weights, size)
         options = self._options(evaluation, experiment)
         elsewhere = sources.at(experiment, self.data, self.data_dir, self.digits_dir)
         chosen = sources.of(elsewhere).selection(self.sequences, self.moving, self.random_windows)
@@ -92,6 +94,7 @@ class Evaluate:
                 "run": self.run_dir.name,
                 "step": step,
                 **({"weights": self.weights} if self.weights else {}),
+                **({"image_size": self.image_size} if self.image_size else {}),
                 "data": elsewhere.data.name,
                 "split": self.split,
                 "data_seed": self.data_seed,

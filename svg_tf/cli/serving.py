@@ -9,7 +9,7 @@ import tyro
 from data_pipelines import clips as reader
 from data_pipelines import files
 from data_pipelines.checks import require
-from svg_tf.cli.arguments import check_counts
+from svg_tf.cli.arguments import check_counts, size_of
 from svg_tf.serving.client import SHIPPED
 from svg_tf.serving.limits import Limits, check_name
 
@@ -35,6 +35,8 @@ class Export:
     """Export a run before its end."""
     least_rows: int = 16
     """Samples computed where fewer are asked for, so that rounding does not tell how many; 1: as many as are asked for."""
+    image_size: str | None = None
+    """Frames of another size than the run's, as 64 or 64x80, of models whose weights do not depend on it (latents "map")."""
     limits: Limits = field(default_factory=Limits)
 
     def run(self):
@@ -51,7 +53,7 @@ class Export:
         from svg_tf.serving import export
 
         measured = report.read(self.evaluation)[0] if self.evaluation else {}
-        model, experiment, step = training.load_finished_run(self.run_dir, self.unfinished)
+        model, experiment, step = training.load_finished_run(self.run_dir, self.unfinished, image_size=size_of(self.image_size))
         if measured and measured["weights_sha256"] != evaluation.weights_checksum(model):
             raise ValueError(f"{self.evaluation} is the evaluation of other weights than those of {self.run_dir} at step {step}.")
         n_future = self.n_future or experiment.eval.n_future

@@ -21,21 +21,25 @@ def glorot(fan_in: int, fan_out: int):
 
 
 class ConvLSTM(keras.layers.Layer):
-    """gates = conv(concat(x, h)) + bias in the order input, candidate, forget, output; the forget gate's bias is 1 more.
+    """gates = conv(concat(x, h)) + bias in the order input, candidate, forget, output; forget_bias is added to the forget gate's.
+
+    bound: kernels and bias are uniform in [-bound, bound]; None: Glorot's kernels, a bias of zeros.
 
     The convolution of the input and that of the state have kernels of their own: with all steps of x known, their half of the
     gates is one convolution.
     """
 
-    def __init__(self, inputs: int, units: int, size: int, use_bias: bool = True, **kwargs):
+    def __init__(self, inputs: int, units: int, size: int, forget_bias=FORGET_BIAS, bound: float | None = None, **kwargs):
         super().__init__(**kwargs)
-        self.units, self.size = units, size
+        self.units, self.size, self.forget_bias = units, size, forget_bias
         initializer = glorot(size * size * (inputs + units), size * size * 4 * units)
-        self.kernel = self.add_weight(shape=(size, size, inputs, 4 * units), initializer=initializer, name="kernel")
+        uniform = initializer if bound is None else keras.initializers.RandomUniform(-bound, bound)
+        self.kernel = self.add_weight(shape=(size, size, inputs, 4 * units), initializer=uniform, name="kernel")
         self.recurrent_kernel = self.add_weight(
-            shape=(size, size, units, 4 * units), initializer=initializer.clone(), name="recurrent_kernel"
+            shape=(size, size, units, 4 * units), initializer=uniform.clone(), name="recurrent_kernel"
         )
-        self.bias = self.add_weight(shape=(4 * units,), initializer="zeros", name="bias") if use_bias else None
+        bias = "zeros" if bound is None else uniform.clone()
+        self.bias = self.add_weight(shape=(4 * units,), initializer=bias, name="bias")
         self.built = True
 
     def initial_state(self, batch, height: int, width: int) -> tuple:
@@ -49,23 +53,21 @@ class ConvLSTM(keras.layers.Layer):
         steps: an int, or an int32 tensor in a graph for any number.
         """
         projected = ops.conv(x, self.kernel, strides=1, padding="same")
-        if self.bias is not None:
-            projected = projected + self.bias
+        projected = projected + self.bias
         recurrent = ops.convert_to_tensor(self.recurrent_kernel)
+        if isinstance(steps, int) and 1 < steps <= UNROLLED_STEPS:
+            outputs, *state = motion_kernels.conv_lstm(projected, recurrent, *state, steps, self.forget_bias)
+            return outputs, tuple(state)
 
         def step(now, state):
             h, c = state
             gates = now + ops.conv(h, recurrent, strides=1, padding="same")
-            h, c = motion_kernels.gates_to_state(gates, c, FORGET_BIAS)
+            h, c = motion_kernels.gates_to_state(gates, c, self.forget_bias)
             return h, (h, c)
 
-        if not isinstance(steps, int) or steps > UNROLLED_STEPS:
-            return motion_kernels.over_time(step, projected, state, steps)
-        outputs = []
-        for now in ops.split(projected, steps, axis=0) if steps > 1 else [projected]:
-            h, state = step(now, state)
-            outputs.append(h)
-        return ops.concatenate(outputs, axis=0) if steps > 1 else outputs[0], state
+        if isinstance(steps, int) and steps == 1:
+            return step(projected, state)
+        return motion_kernels.over_time(step, projected, state, steps)
 
     def multiply_adds(self, height: int, width: int) -> int:
         """Of one step of one example."""

@@ -7,6 +7,7 @@ A run directory holds
 """
 
 import contextlib
+import dataclasses
 import logging
 import pathlib
 import tempfile
@@ -17,7 +18,7 @@ import keras
 import tensorflow as tf
 
 import data_pipelines
-from data_pipelines import files
+from data_pipelines import files, frame_size
 from data_pipelines.checks import require
 from svg_tf import families, sources, summaries
 from svg_tf.config import ExperimentConfig
@@ -25,7 +26,7 @@ from svg_tf.families.base import VideoPredictor
 from svg_tf.training import averaging, checkpoints, cluster, multi_worker, optimizers
 from svg_tf.training import callbacks as svg_callbacks
 from svg_tf.training.run_config import open_run, read_config
-from svg_tf.training.state import TrainingState
+from svg_tf.training.state import TrainingState, named_variables
 
 Weights = Literal["averaged", "last", "best"]
 """Of a run: moving averages, those of the last step, those of the lowest validation loss."""
@@ -51,13 +52,19 @@ def build(experiment: ExperimentConfig) -> VideoPredictor:
     return model
 
 
-def load_run(run_dir, weights: Weights | None = None) -> LoadedRun:
+def load_run(run_dir, weights: Weights | None = None, image_size: frame_size.Size | None = None) -> LoadedRun:
     """The model of a run directory. weights: None: averaged ones where the run has them, else its latest usable ones.
 
-    Raises `ValueError` where the run has no checkpoint yet, or none of this kind.
+    image_size: of other frames than it was trained on, for models whose weights do not depend on it. Raises `ValueError` where
+    they do, where the model does not take the size, and where the run has no checkpoint yet, or none of this kind.
     """
     experiment = read_config(run_dir)
+    if image_size is not None:
+        trained, model = experiment.model, dataclasses.replace(experiment.model, image_size=image_size)
+        experiment = dataclasses.replace(experiment, model=model)
     model = families.build(experiment.model)
+    if image_size is not None:
+        _check_same_weights(families.build(trained), model)
     directory, state = pathlib.Path(run_dir) / "checkpoints", TrainingState(model, with_optimizer=False)
     averaged = averaging.path_of(directory)
     if weights is None and experiment.train.averages and averaged.exists():
@@ -73,9 +80,20 @@ def load_run(run_dir, weights: Weights | None = None) -> LoadedRun:
     return LoadedRun(model, experiment, restored[0])
 
 
-def load_finished_run(run_dir, unfinished: bool = False, weights: Weights | None = None) -> LoadedRun:
+def _check_same_weights(trained: VideoPredictor, model: VideoPredictor) -> None:
+    """Raises `ValueError` where a weight's shape, or its being there, depends on the size of frames."""
+    before, after = ({name: tuple(v.shape) for name, v in named_variables(one).items()} for one in (trained, model))
+    changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    if changed:
+        sizes = [frame_size.text(one.config.image_size) for one in (trained, model)]
+        raise ValueError(f"Weights of this model, trained at {sizes[0]}, do not fit frames of {sizes[1]}: {changed[0]} differs.")
+
+
+def load_finished_run(
+    run_dir, unfinished: bool = False, weights: Weights | None = None, image_size: frame_size.Size | None = None
+) -> LoadedRun:
     """As `load_run`; a run before its end is refused (`ValueError`) unless `unfinished`."""
-    loaded = load_run(run_dir, weights)
+    loaded = load_run(run_dir, weights, image_size)
     if loaded.step < loaded.experiment.train.steps and not unfinished:
         raise ValueError(
             f"{run_dir} is unfinished (step {loaded.step} of {loaded.experiment.train.steps}): train it to its end, or pass "
@@ -85,7 +103,7 @@ def load_finished_run(run_dir, unfinished: bool = False, weights: Weights | None
 
 
 def load_data(experiment: ExperimentConfig, split: str, seq_len: int | None = None, **overrides) -> tf.data.Dataset:
-    """The experiment's data set: {"frames": float32 [B, seq_len, S, S, C]}; seq_len defaults to the training window."""
+    """The experiment's data set: {"frames": float32 [B, seq_len, H, W, C]}; seq_len defaults to the training window."""
     data, model = experiment.data, experiment.model
     arguments = {
         "seq_len": seq_len or model.n_past + data.n_future,
@@ -105,11 +123,12 @@ def train(
 
     callbacks: called after the run's own ones, on every worker; values come from `logs`.
 
-    Raises `ValueError` for a directory with another configuration, `files.InUseError` where another process trains in it,
-    `FloatingPointError` at a loss that is not finite, `callbacks.Preempted` after SIGTERM or SIGINT, once a checkpoint is saved,
-    `multi_worker.WorkerLost` where another worker of the job is gone.
+    Raises `ValueError` for a directory with another configuration, and for frames that the data cannot have, `files.InUseError`
+    where another process trains in it, `FloatingPointError` at a loss that is not finite, `callbacks.Preempted` after SIGTERM or
+    SIGINT, once a checkpoint is saved, `multi_worker.WorkerLost` where another worker of the job is gone.
     """
     t = experiment.train
+    sources.of(experiment)  # refuses frames that the data cannot have
     run_dir = files.local(run_dir, "the run directory")
     require(not run_dir.exists() or run_dir.is_dir(), f"The run directory must be a folder; {run_dir} is a file.")
     if t.deterministic:
