@@ -27,6 +27,14 @@ class Maps(NamedTuple):
     top: tf.Tensor
 
 
+class Kernels(NamedTuple):
+    """`Prepared` of the blocks on the way down and up, and of the LSTMs."""
+
+    down: tuple
+    up: tuple
+    cells: tuple
+
+
 class Block(keras.layers.Layer):
     """Convolution of a map beside a vector, normalization by instance, ReLU."""
 
@@ -36,8 +44,11 @@ class Block(keras.layers.Layer):
         self.norm = InstanceNorm(outputs, NORM_EPSILON, name="norm")
         self.built = True
 
-    def call(self, x, r=None):
-        return tf.nn.relu(self.norm(self.conv(x, r)))
+    def call(self, x, r=None, prepared=None):
+        return self.activated(self.conv(x, r, prepared=prepared))
+
+    def activated(self, y):
+        return tf.nn.relu(self.norm(y))
 
 
 class Generator(keras.layers.Layer):
@@ -87,37 +98,42 @@ class Generator(keras.layers.Layer):
         z = tf.cast(z, self.compute_dtype)
         return self.latent_lstm(z) if self.config.latent_lstm else z
 
-    def of_frame(self, u):
+    def prepared(self) -> Kernels:
+        """What all steps need of the weights."""
+        blocks = tuple(tuple(block.conv.prepared() for block in blocks) for blocks in (self.down, self.up))
+        return Kernels(*blocks, tuple(cell.prepared() for cell in self.cells))
+
+    def of_frame(self, u, kernels: Kernels):
         """The first layer's part of the previous frame: u float32 [N, H, W, C] -> [N, H/2, W/2, width]."""
-        conv = self.down[0].conv
-        return conv.of_map(tf.cast(u, self.compute_dtype), conv.folded())
+        kernel = kernels.down[0].kernel[:, :, : self.config.channels]
+        return self.down[0].conv.of_map(tf.cast(u, self.compute_dtype), kernel)
 
-    def of_first(self, x_0):
+    def of_first(self, x_0, kernels: Kernels):
         """The first layer's part of the first true frame."""
-        conv = self.down[0].conv
-        return conv.of_map(tf.cast(x_0, self.compute_dtype), conv.folded(), self.config.channels)
+        kernel = kernels.down[0].kernel[:, :, self.config.channels :]
+        return self.down[0].conv.of_map(tf.cast(x_0, self.compute_dtype), kernel)
 
-    def advance(self, seen, r, states, steps=1) -> tuple[Maps, tuple]:
+    def advance(self, seen, r, states, kernels: Kernels, steps=1) -> tuple[Maps, tuple]:
         """seen: the sum of `of_frame` and `of_first` for steps * N rows; r [steps * N, z] or None -> (maps, states of N rows)."""
         first, after, maps = self.down[0], [], []
-        y = tf.nn.relu(first.norm(first.conv.finished(seen, r, first.conv.folded())))
+        y = first.activated(first.conv.finished(seen, r, kernels.down[0].latent))
         levels = len(self.down)
         for i in range(levels):
             if i:
-                y = self.down[i](y, r)
-            y, state = self.cells[i](y, r, states[i], steps=steps)
+                y = self.down[i](y, r, prepared=kernels.down[i])
+            y, state = self.cells[i](y, r, states[i], steps=steps, latent=kernels.cells[i])
             maps.append(y)
             after.append(state)
         for i in range(levels - 1):
-            y = self.up[i](tf.concat([y, maps[-1 - i]], axis=-1) if i else y, r)
-            y, state = self.cells[levels + i](y, r, states[levels + i], steps=steps)
+            y = self.up[i](tf.concat([y, maps[-1 - i]], axis=-1) if i else y, r, prepared=kernels.up[i])
+            y, state = self.cells[levels + i](y, r, states[levels + i], steps=steps, latent=kernels.cells[levels + i])
             after.append(state)
         return Maps(maps[-1], tf.concat([y, maps[0]], axis=-1)), tuple(after)
 
-    def paint(self, maps: Maps, r, u, x_0):
+    def paint(self, maps: Maps, r, u, x_0, kernels: Kernels):
         """The frames after u: (float32 [N, H, W, C], roughness float32 [N] of a flow, 0 without one)."""
-        c, features = self.config, self.up[-1](maps.top, r)
-        images, roughness = self.transformation(maps.bottom, features, u)
+        c, features = self.config, self.up[-1](maps.top, r, prepared=kernels.up[-1])
+        images, roughness = self.transformation.moved(maps.bottom, features, u)
         others = [u] * c.previous_image + [x_0] * c.first_image
         if c.scratch_image:
             others.append(tf.sigmoid(tf.cast(self.scratch(self.scratch_hidden(features)), tf.float32)))
@@ -130,7 +146,7 @@ class Generator(keras.layers.Layer):
         frames = tf.reduce_sum(masks[..., None] * images, axis=3)
         return frames, tf.zeros([tf.shape(u)[0]]) if roughness is None else roughness
 
-    def step(self, u, x_0, of_first, r, states):
+    def step(self, u, x_0, of_first, r, states, kernels: Kernels):
         """One step: (frame, roughness, states). of_first: that of x_0."""
-        maps, states = self.advance(self.of_frame(u) + of_first, r, states)
-        return *self.paint(maps, r, u, x_0), states
+        maps, states = self.advance(self.of_frame(u, kernels) + of_first, r, states, kernels)
+        return *self.paint(maps, r, u, x_0, kernels), states

@@ -6,6 +6,7 @@ standard deviations, and biases zero, as published.
 """
 
 import math
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -41,23 +42,29 @@ class Everywhere:
     def __init__(self, side: int, size: int, strides: int, padding: int):
         starts = np.arange(side // strides) * strides - padding
         inside = ((starts[:, None] + np.arange(size) >= 0) & (starts[:, None] + np.arange(size) < side)).astype("float32")
-        first = [0, *(i for i in range(1, len(inside)) if (inside[i] != inside[i - 1]).any())]
-        self.inside = inside[first]  # [classes, size]
-        self.counts = np.diff([*first, len(inside)]).tolist()
+        new = [i == 0 or bool((inside[i] != inside[i - 1]).any()) for i in range(len(inside))]
+        self.inside, self.side = inside[new], len(inside)
+        self.classes = len(self.inside)
+        of_row = np.eye(self.classes, dtype="float32")[np.cumsum(new) - 1]
+        self.places = np.einsum("ha,wb->hwab", of_row, of_row).reshape(self.side**2, self.classes**2)
 
-    def __call__(self, r, kernel):
-        """r [N, z], kernel [size, size, z, outputs] -> [N, h, w, outputs]."""
-        inside = ops.convert_to_tensor(self.inside, kernel.dtype)
-        sums = ops.einsum("ai,bj,ijzo->abzo", inside, inside, kernel)
-        y = ops.einsum("nz,abzo->nabo", r, sums)
-        return self._spread(self._spread(y, 2), 1)
+    def sums(self, kernel):
+        """Of a kernel [size, size, z, outputs] the taps within the map, for each pair of classes: [z, classes ** 2 * outputs]."""
+        inside, z = ops.convert_to_tensor(self.inside, kernel.dtype), kernel.shape[2]
+        return ops.reshape(ops.einsum("ai,bj,ijzo->zabo", inside, inside, kernel), (z, -1))
 
-    def _spread(self, y, axis):
-        parts = ops.split(y, len(self.counts), axis=axis)
-        shape = [1] * 4
-        wide = [ops.tile(part, [*shape[:axis], n, *shape[axis + 1 :]]) if n > 1 else part
-                for part, n in zip(parts, self.counts, strict=True)]  # fmt: skip
-        return ops.concatenate(wide, axis=axis)
+    def __call__(self, r, sums):
+        """r [N, z], the kernel's `sums` -> [N, h, w, outputs]."""
+        y = ops.reshape(ops.matmul(r, sums), (-1, self.classes**2, sums.shape[1] // self.classes**2))
+        spread = ops.matmul(ops.convert_to_tensor(self.places, y.dtype), y)
+        return ops.reshape(spread, (-1, self.side, self.side, y.shape[-1]))
+
+
+class Prepared(NamedTuple):
+    """A convolution's kernel as it is applied: computed once for many steps. latent: `Everywhere.sums`, () without a vector."""
+
+    kernel: Any
+    latent: Any
 
 
 class Conv(keras.layers.Layer):
@@ -81,7 +88,11 @@ class Conv(keras.layers.Layer):
     def result_side(self) -> int:
         return {"same": self.side, "pooled": self.side // 2, "enlarged": 2 * self.side}[self.kind]
 
-    def folded(self):
+    def prepared(self) -> Prepared:
+        kernel = self._folded()
+        return Prepared(kernel[:, :, : self.inputs], self.everywhere.sums(kernel[:, :, self.inputs :]) if self.z else ())
+
+    def _folded(self):
         """The kernel of the one convolution."""
         kernel = ops.cast(self.kernel, self.compute_dtype)
         if self.kind == "pooled":
@@ -93,9 +104,8 @@ class Conv(keras.layers.Layer):
             return ops.reshape(taps, (3, 3, self.inputs + self.z, 4 * self.outputs))
         return kernel
 
-    def of_map(self, x, kernel, first: int = 0):
-        """The part of x [N, side, side, c], whose channels are those of the input from `first` on; kernel: `folded`."""
-        kernel = kernel[:, :, first : first + x.shape[-1]]
+    def of_map(self, x, kernel):
+        """The part of channels x [N, side, side, c]; kernel: of `Prepared`, of these channels."""
         if self.kind != "pooled":
             return ops.conv(x, kernel, strides=1, padding="same")
         if self.size == 3:
@@ -108,24 +118,24 @@ class Conv(keras.layers.Layer):
         taps = ops.reshape(taps, (windows, windows, 4 * c, self.outputs))
         return ops.conv(ops.reshape(blocks, (-1, half, half, 4 * c)), taps, strides=1, padding="same")
 
-    def finished(self, y, r, kernel):
+    def finished(self, y, r, latent):
         """The sum `y` of the parts of maps, and what is left to do: r's part, pixels at their places, the bias."""
         if self.z:
-            y = y + self.everywhere(ops.cast(r, y.dtype), kernel[:, :, self.inputs :])
+            y = y + self.everywhere(ops.cast(r, y.dtype), latent)
         if self.kind == "enlarged":
             y = ops.transpose(ops.reshape(y, (-1, self.side, self.side, 2, 2, self.outputs)), (0, 1, 3, 2, 4, 5))
             y = ops.reshape(y, (-1, 2 * self.side, 2 * self.side, self.outputs))
         return y if self.bias is None else y + ops.cast(self.bias, y.dtype)
 
-    def call(self, x, r=None):
-        kernel = self.folded()
-        return self.finished(self.of_map(x, kernel), r, kernel)
+    def call(self, x, r=None, prepared=None):
+        kernel, latent = prepared or self.prepared()
+        return self.finished(self.of_map(x, kernel), r, latent)
 
     def multiply_adds(self, inputs: int | None = None) -> int:
         """Of `inputs` channels of one map, as the one convolution; None: all, and the vector's part."""
         taps = {"same": self.size**2 * self.side**2, "pooled": (self.size + 1) ** 2 * (self.side // 2) ** 2,
                 "enlarged": 36 * self.side**2}[self.kind]  # fmt: skip
-        vector = len(self.everywhere.counts) ** 2 * self.z * self.outputs * (4 if self.kind == "enlarged" else 1)
+        vector = self.everywhere.classes**2 * self.z * self.outputs * (4 if self.kind == "enlarged" else 1)
         return taps * self.outputs * (self.inputs if inputs is None else inputs) + (vector if inputs is None else 0)
 
 
@@ -145,14 +155,18 @@ class Cell(keras.layers.Layer):
     def initial_state(self, batch):
         return self.lstm.initial_state(batch, self.side, self.side)
 
-    def call(self, x, r, state, steps=1):
-        """x [steps * N, side, side, inputs], r [steps * N, z] -> (outputs [steps * N, side, side, units], state)."""
-        offset = self.everywhere(ops.cast(r, x.dtype), ops.convert_to_tensor(self.latent_kernel)) if self.z else None
+    def prepared(self):
+        """`Everywhere.sums` of z's kernel; () without z."""
+        return self.everywhere.sums(ops.cast(self.latent_kernel, self.compute_dtype)) if self.z else ()
+
+    def call(self, x, r, state, steps=1, latent=None):
+        """x [steps * N, side, side, inputs], r [steps * N, z], `prepared` -> (outputs [steps * N, side, side, units], state)."""
+        offset = self.everywhere(ops.cast(r, x.dtype), latent) if self.z else None
         return self.lstm(x, state, steps=steps, offset=offset)
 
     def multiply_adds(self) -> int:
         """Of one step of one example."""
-        vector = len(self.everywhere.counts) ** 2 * self.z * 4 * self.units
+        vector = self.everywhere.classes**2 * self.z * 4 * self.units
         return self.lstm.multiply_adds(self.side, self.side) + vector
 
 

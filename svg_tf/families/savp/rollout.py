@@ -32,9 +32,9 @@ def truth_shown(k: float, seed, steps: int, batch, step) -> tf.Tensor:
 
 def teacher_forced(generator, x, r) -> Rolled:
     """Frames 1 ... T-1 given those before each: x float32 [T, B, H, W, C], T of any kind, r [T-1, B, z] or None."""
-    batch = tf.shape(x)[1]
-    rolled, _ = _known(generator, x[:-1], x[0], generator.of_first(x[0]), r, generator.initial_states(batch))
-    return rolled
+    batch, kernels = tf.shape(x)[1], generator.prepared()
+    first = generator.of_first(x[0], kernels)
+    return _known(generator, kernels, x[:-1], x[0], first, r, generator.initial_states(batch))[0]
 
 
 def fed_back(generator, x, rs, context: int, shared: int = 0, truth=None, recompute: bool = False) -> Rolled:
@@ -47,42 +47,44 @@ def fed_back(generator, x, rs, context: int, shared: int = 0, truth=None, recomp
     steps, copies, batch = x.shape[0] - 1, len(rs), tf.shape(x)[1]
     context = min(context, steps)
     shared = 0 if copies == 1 else min(shared, context - 1)
-    first, parts = generator.of_first(x[0]), []
+    kernels, parts = generator.prepared(), []
+    first = generator.of_first(x[0], kernels)
     states = generator.initial_states(batch * (1 if shared else copies))
     if shared:
-        rolled, states = _known(generator, x[:shared], x[0], first, _until(rs[0], shared), states)
+        rolled, states = _known(generator, kernels, x[:shared], x[0], first, _until(rs[0], shared), states)
         parts.append(Rolled(*(_copied(value, copies, 1) for value in rolled)))
         states = tf.nest.map_structure(lambda s: _copied(s, copies, 0), states)
     r = None if rs[0] is None else tf.concat(rs, axis=1)
     x_0, first = _copied(x[0], copies, 0), _copied(first, copies, 0)
     known = x[shared:context]
-    seen = _copied(unfold_time(generator.of_frame(fold_time(known)), context - shared, batch), copies, 1)
-    rolled, states = _known(
-        generator, _copied(known, copies, 1), x_0, first, None if r is None else r[shared:context], states, seen
-    )
+    seen = _copied(unfold_time(generator.of_frame(fold_time(known), kernels), context - shared, batch), copies, 1)
+    of_known = None if r is None else r[shared:context]
+    rolled, states = _known(generator, kernels, _copied(known, copies, 1), x_0, first, of_known, states, seen)
     parts.append(rolled)
     last, run = rolled.frames[-1], recomputation.maybe_recompute(recompute)
 
-    def one(u, x_0, first, *tensors):
-        r_now, flat = (None, tensors) if r is None else (tensors[0], tensors[1:])
-        frame, roughness, after = generator.step(u, x_0, first, r_now, tf.nest.pack_sequence_as(states, flat))
+    def one(u, *tensors):
+        """A step of tensors alone, as recomputation takes it."""
+        x_0, first, r_now, states, kernels = tf.nest.pack_sequence_as(given, tensors)
+        frame, roughness, after = generator.step(u, x_0, first, None if r is None else r_now, states, kernels)
         return frame, roughness, *tf.nest.flatten(after)
 
-    flat = tf.nest.flatten(states)
     for t in range(context, steps):
         u = last if truth is None else tf.where(truth[t - context][:, None, None, None], _copied(x[t], copies, 0), last)
-        last, roughness, *flat = run([generator], one, u, x_0, first, *(() if r is None else (r[t],)), *flat)
+        given = (x_0, first, () if r is None else r[t], states, kernels)
+        last, roughness, *flat = run([generator], one, u, *tf.nest.flatten(given))
+        states = tf.nest.pack_sequence_as(states, flat)
         parts.append(Rolled(last[None], roughness[None]))
     return Rolled(*(tf.concat(values, axis=0) for values in zip(*parts, strict=True)))
 
 
-def _known(generator, u, x_0, first, r, states, seen=None) -> tuple[Rolled, tuple]:
+def _known(generator, kernels, u, x_0, first, r, states, seen=None) -> tuple[Rolled, tuple]:
     """Steps whose frames u [n, N, H, W, C] are all known. seen: their parts of the first layer [n, N, H/2, W/2, width]."""
     n, batch = length(u), tf.shape(u)[1]
-    seen = unfold_time(generator.of_frame(fold_time(u)), n, batch) if seen is None else seen
+    seen = unfold_time(generator.of_frame(fold_time(u), kernels), n, batch) if seen is None else seen
     folded = None if r is None else fold_time(r)
-    maps, states = generator.advance(fold_time(seen + first), folded, states, n)
-    frames, roughness = generator.paint(maps, folded, fold_time(u), tf.tile(x_0, [n, 1, 1, 1]))
+    maps, states = generator.advance(fold_time(seen + first), folded, states, kernels, n)
+    frames, roughness = generator.paint(maps, folded, fold_time(u), tf.tile(x_0, [n, 1, 1, 1]), kernels)
     return Rolled(unfold_time(frames, n, batch), tf.reshape(roughness, [n, batch])), states
 
 
@@ -112,21 +114,22 @@ def generate(model, frames, seeds, sampling: Sampling):
     def r_at(t):
         return None if r is None else r[t]
 
-    first, x_0 = g.of_first(x[0]), of_samples(x[0])
-    seen = unfold_time(g.of_frame(fold_time(x)), context, batch) + first
+    kernels = g.prepared()
+    first, x_0 = g.of_first(x[0], kernels), of_samples(x[0])
+    seen = unfold_time(g.of_frame(fold_time(x), kernels), context, batch) + first
     first = of_samples(first)
 
     def condition(t, states):
-        return t + 1, g.advance(of_samples(seen[t]), r_at(t), states)[1]
+        return t + 1, g.advance(of_samples(seen[t]), r_at(t), states, kernels)[1]
 
     states = g.initial_states(batch * n_samples)
     _, states = tf.while_loop(lambda t, _: t < context - 1, condition, (tf.constant(0), states))
-    maps, states = g.advance(of_samples(seen[context - 1]), r_at(context - 1), states)
-    last, _ = g.paint(maps, r_at(context - 1), of_samples(x[-1]), x_0)
+    maps, states = g.advance(of_samples(seen[context - 1]), r_at(context - 1), states, kernels)
+    last, _ = g.paint(maps, r_at(context - 1), of_samples(x[-1]), x_0, kernels)
     outputs = tf.TensorArray(tf.float32, size=n_future, element_shape=last.shape).write(0, last)
 
     def predict(i, last, states, outputs):
-        last, _, states = g.step(last, x_0, first, r_at(context - 1 + i), states)
+        last, _, states = g.step(last, x_0, first, r_at(context - 1 + i), states, kernels)
         return i + 1, last, states, outputs.write(i, last)
 
     *_, outputs = tf.while_loop(lambda i, *_: i < n_future, predict, (tf.constant(1), last, states, outputs))

@@ -17,7 +17,7 @@ def identity(size: int) -> np.ndarray:
     return np.eye(size * size, dtype="float32")[size * size // 2]
 
 
-class Kernels(keras.layers.Layer):
+class ImageKernels(keras.layers.Layer):
     """cdna: K kernels of an example, from the generator's smallest map; zero weights move nothing."""
 
     def __init__(self, config: SAVPConfig, smallest: int, **kwargs):
@@ -26,7 +26,7 @@ class Kernels(keras.layers.Layer):
         self.dense = Dense(smallest, self.count * self.size**2, name="dense")
         self.built = True
 
-    def call(self, bottom, features, u):
+    def moved(self, bottom, features, u):
         """bottom [N, h, w, c], features [N, H, W, width], u float32 [N, H, W, C] -> (float32 [N, H, W, K, C], None)."""
         logits = tf.cast(self.dense(tf.reshape(bottom, [-1, self.dense.kernel.shape[0]])), tf.float32)
         logits = tf.reshape(logits, [-1, self.size**2, self.count]) + identity(self.size)[:, None]
@@ -59,8 +59,8 @@ class PixelKernels(_OfPixels):
     def __init__(self, config: SAVPConfig, smallest: int, **kwargs):
         super().__init__(config, config.transformed_images * config.kernel_size**2, **kwargs)
 
-    def call(self, bottom, features, u):
-        """As of `Kernels`."""
+    def moved(self, bottom, features, u):
+        """As of `ImageKernels`."""
         reach, (_, height, width, channels) = self.size // 2, u.shape
         logits = tf.reshape(self.numbers(features), [-1, self.size**2, self.count]) + identity(self.size)[:, None]
         kernels = cdna.normalized_kernels(tf.reshape(logits, [-1, self.size**2 * self.count]), self.size)
@@ -82,8 +82,8 @@ class Flow(_OfPixels):
     def __init__(self, config: SAVPConfig, smallest: int, **kwargs):
         super().__init__(config, 2 * config.transformed_images, **kwargs)
 
-    def call(self, bottom, features, u):
-        """As of `Kernels`; the second result: the flow's total variation, float32 [N]."""
+    def moved(self, bottom, features, u):
+        """As of `ImageKernels`; the second result: the flow's total variation, float32 [N]."""
         _, height, width, channels = u.shape
         flow = tf.reshape(self.numbers(features), [-1, height, width, 2, self.count])
         warped = [warp(u, flow[..., k]) for k in range(self.count)]
@@ -93,7 +93,7 @@ class Flow(_OfPixels):
         return self.hidden.multiply_adds() + self.out.multiply_adds() + int(np.prod(shape)) * 4 * self.count
 
 
-TRANSFORMATIONS = {"cdna": Kernels, "dna": PixelKernels, "flow": Flow}
+TRANSFORMATIONS = {"cdna": ImageKernels, "dna": PixelKernels, "flow": Flow}
 
 
 def warp(image, flow):

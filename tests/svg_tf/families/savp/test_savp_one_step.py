@@ -15,8 +15,8 @@ BATCH, STEPS, STEP, RATE, Z = 2, 6, 3, 0.05, 2
 SETTINGS = {
     "later": {"vae_gan_features": 2.0, "shared_clip_start": False},
     "paper": {
-        "gan_loss": "cross_entropy", "loss_frames": "future", "context_latents": "prior", "vae_gan_features": 0.0, "l2_weight": 2.0,
-        "gan_features": 1.0,
+        "gan_loss": "cross_entropy", "loss_frames": "future", "context_latents": "prior", "vae_gan_features": 0.0,
+        "l2_weight": 2.0, "gan_features": 1.0,
     },
 }  # fmt: skip
 
