@@ -92,8 +92,7 @@ def _standardized(x, epsilon: float):
 def _standardized_gradient(dy, x_hat, scale, gamma):
     """Gradients in x, gamma and beta of y = gamma x_hat + beta, with `_standardized`'s results."""
     sums, products = tf.reduce_sum(dy, [1, 2], keepdims=True), tf.reduce_sum(dy * x_hat, [1, 2], keepdims=True)
-    size = tf.cast(tf.reduce_prod(tf.shape(dy)[1:3]), tf.float32)
-    factor = scale * gamma
+    size, factor = x_hat.shape[1] * x_hat.shape[2], scale * gamma
     dx = factor * dy - (factor * products / size) * x_hat - factor * sums / size
     return dx, tf.reduce_sum(products, [0, 1, 2]), tf.reduce_sum(sums, [0, 1, 2])
 

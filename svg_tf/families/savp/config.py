@@ -98,8 +98,8 @@ class SAVPConfig(ModelConfig):
         )
         for name in ("kernel_size", "lstm_kernel_size"):
             size = getattr(self, name)
-            require(size % 2 == 1, f"{name} must be odd, got {size}.")
-            require(size <= self.image_size // 2**self.levels, f"{name} must be at most the smallest map's side, got {size}.")
+            fits = size % 2 == 1 and size <= self.image_size
+            require(fits, f"{name} must be odd and at most image_size, {self.image_size}; got {size}.")
         require(self.l1_weight + self.l2_weight > 0, "l1_weight or l2_weight must be greater than 0.")
         require(
             self.beta_start_step <= self.beta_end_step,

@@ -13,14 +13,12 @@ TINY_SAVP = SAVPConfig(
 )  # fmt: skip
 CONFIGS = {
     "vae": dataclasses.replace(TINY_SAVP, variant="vae"),
-    "vae_gan": TINY_SAVP,
+    "vae_gan": dataclasses.replace(
+        TINY_SAVP, learned_prior=True, recurrent_posterior=True, inference_size=4, transformation="dna", latent_places="middle"
+    ),
     "gan": dataclasses.replace(TINY_SAVP, variant="gan"),
     "deterministic": dataclasses.replace(TINY_SAVP, variant="deterministic", transformation="flow"),
-    "learned_prior": dataclasses.replace(
-        TINY_SAVP, variant="vae", learned_prior=True, recurrent_posterior=True, inference_size=4, transformation="dna",
-        latent_places="middle",
-    ),
-}  # fmt: skip
+}
 WRONG = [
     (lambda m: SAVP(TINY), "expects a SAVPConfig, got SVGConfig"),
     (lambda m: made(CONFIGS["gan"]).reconstruct(frames_of()), "A reconstruction cannot be had of this model, SAVP's GAN"),
