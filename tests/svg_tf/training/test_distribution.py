@@ -81,6 +81,18 @@ def test_an_adversarial_family_on_two_replicas(results):
     assert "clipping refused" not in results[1]
 
 
+def test_replicas_equal_one_for_savp(results):
+    """Two updates from one forward pass; the vectors of spectral norms are on each replica what they are on one."""
+    one, two = results[1]["savp"], results[2]["savp"]
+    assert len(one["steps"]) == 3 and one["steps"][2]["generator/weighted_kl"] != 0
+    for a, b in zip(one["steps"], two["steps"], strict=True):
+        assert b == pytest.approx(a, rel=1e-5, abs=1e-6)
+    assert sum(name.endswith("/u") for name in one["weights"]) == 16
+    worst = differences(one["weights"], two["weights"])
+    assert max(worst.values()) < 2e-5, worst
+    assert two["evaluated"] == pytest.approx(one["evaluated"], rel=1e-5)
+
+
 def test_the_whole_program_on_two_replicas(results):
     worst = differences(results[1]["run"], results[2]["run"])
     assert max(worst.values()) < 1e-4, worst
