@@ -2,9 +2,10 @@
 # The papers in miniature: models on equal budgets on Moving MNIST at 32 px (one digit of MNIST), three seeds each; best of 100
 # samples on test digits; figures; paired comparison. Interrupted, it continues where it stopped.
 #
-#   bash tools/miniature.sh [svg|srvp|mmnist] [OUT] [flags of svg-tf train ...]     OUT: default runs/miniature
+#   bash tools/miniature.sh [svg|srvp|savp|mmnist] [OUT] [flags of svg-tf train ...]     OUT: default runs/miniature
 #     svg      SVG-LP, SVG-FP and the deterministic baseline; Figs. 3, 5, 6, 7 (the default)
 #     srvp     SVG-LP (the same runs), SRVP and its MLP and GRU transitions
+#     savp     SVG-LP (the same runs), SAVP, its VAE and GAN, and its generator without latents
 #     mmnist   deterministic Moving MNIST: SVG-LP, SVG without latents, SRVP, its MLP and GRU transitions, SRVP without z
 #   DIGITS_DIR=FOLDER   the four MNIST .gz files, if they should not be downloaded
 #   SEEDS="0 1 2"       SPLIT=test (validation to choose settings)       SEQUENCES=256
@@ -17,12 +18,17 @@ case ${1:-svg} in # models: NAME=PRESET, labels in the comparison (differences b
         models="lp=smmnist_mini srvp=smmnist_mini_srvp srvp-gru=smmnist_mini_srvp_gru srvp-mlp=smmnist_mini_srvp_mlp"
         labels="SVG-LP SRVP SRVP-GRU SRVP-MLP" drawn=srvp
         ;;
+    savp)
+        models="lp=smmnist_mini savp=smmnist_mini_savp savp-gan=smmnist_mini_savp_gan savp-vae=smmnist_mini_savp_vae"
+        models+=" savp-det=smmnist_mini_savp_det"
+        labels="SVG-LP SAVP SAVP-GAN SAVP-VAE SAVP-det" drawn=savp
+        ;;
     mmnist)
         models="mmnist-det=mmnist_mini_det mmnist-lp=mmnist_mini mmnist-srvp=mmnist_mini_srvp"
         models+=" mmnist-srvp-gru=mmnist_mini_srvp_gru mmnist-srvp-mlp=mmnist_mini_srvp_mlp mmnist-srvp-no-z=mmnist_mini_srvp_no_z"
         labels="SVG-det SVG-LP SRVP SRVP-GRU SRVP-MLP SRVP-without-z" drawn=mmnist-srvp
         ;;
-    *) echo "tools/miniature.sh: the set must be svg, srvp or mmnist, got $1" >&2; exit 2 ;;
+    *) echo "tools/miniature.sh: the set must be svg, srvp, savp or mmnist, got $1" >&2; exit 2 ;;
 esac
 set_name=${1:-svg} out=${2:-runs/miniature}
 shift $(($# < 2 ? $# : 2))
