@@ -115,7 +115,7 @@ class VideoFolder(ClipBuilder):
     def plan(self) -> Plan:
         source, config = self.source_dir(), self.builder_config
         found = sources.survey(source)
-        if any(kinds.suffix(clip.path) in kinds.VIDEO_SUFFIXES for clip in found.clips):
+        if any(not clip.is_folder and kinds.suffix(clip.name) in kinds.VIDEO_SUFFIXES for clip in found.clips):
             require_av()
         if not found.clips:
             taken = ", ".join(sorted(kinds.VIDEO_SUFFIXES | kinds.ANIMATION_SUFFIXES))
@@ -132,7 +132,7 @@ class VideoFolder(ClipBuilder):
         wanted = self._wanted()
         for clip in found.clips:
             rest = "train" if splits else hashed_split(clip.name, config.test_percent)
-            jobs[clip.split or rest].append(VideoJob(str(clip.path.resolve()), clip.name, wanted, config.segment_frames))
+            jobs[clip.split or rest].append(VideoJob(clip.real, clip.name, wanted, config.segment_frames))
         return Plan(jobs, self._notes(jobs, found, by_hash))
 
     def _wanted(self) -> Wanted:
@@ -147,7 +147,7 @@ class VideoFolder(ClipBuilder):
             how += "; train = all others" if outside else ""
         counts = ", ".join(f"{split} {len(clips)}" for split, clips in jobs.items())
         notes = [f"clips found: {counts} (split {how})", found.left_out]
-        pictures = sum(clip.path.is_dir() for clip in found.clips)
+        pictures = sum(clip.is_folder for clip in found.clips)
         if self.builder_config.fps and pictures:
             notes.append(f"--fps does not change the {pictures} folder(s) of pictures, which have no times")
         return [note for note in notes if note]

@@ -48,10 +48,19 @@ def train(arguments: list[str]) -> int:
 
 
 def _train(experiment: config.ExperimentConfig, run_dir: pathlib.Path) -> int:
+    from svg_tf.training import multi_worker
+
+    run_dir = files.local(run_dir, "--run-dir")
+    status = _status_of(experiment, run_dir)
+    if experiment.train.strategy == "multi_worker":
+        multi_worker.leave(status)
+    return status
+
+
+def _status_of(experiment: config.ExperimentConfig, run_dir: pathlib.Path) -> int:
     from svg_tf import training
     from svg_tf.training import callbacks, multi_worker
 
-    run_dir = files.local(run_dir, "--run-dir")
     try:
         training.train(experiment, run_dir)
     except (callbacks.Preempted, multi_worker.WorkerLost, files.InUseError) as stopped:
