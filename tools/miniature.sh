@@ -2,9 +2,10 @@
 # The papers in miniature: models on equal budgets on Moving MNIST at 32 px (one digit of MNIST), three seeds each; best of 100
 # samples on test digits; figures; paired comparison. Interrupted, it continues where it stopped.
 #
-#   bash tools/miniature.sh [svg|srvp|mmnist|spatial|keypoints|ablations] [OUT] [flags of svg-tf train ...]     OUT: default runs/miniature
+#   bash tools/miniature.sh [svg|srvp|savp|mmnist|spatial|keypoints|ablations] [OUT] [flags of svg-tf train ...]     OUT: default runs/miniature
 #     svg      SVG-LP, SVG-FP and the deterministic baseline; Figs. 3, 5, 6, 7 (the default)
 #     srvp     SVG-LP (the same runs), SRVP and its MLP and GRU transitions
+#     savp     SVG-LP (the same runs), SAVP, its VAE and GAN, and its generator without latents
 #     mmnist   deterministic Moving MNIST: SVG-LP, SVG without latents, SRVP, its MLP and GRU transitions, SRVP without z
 #     keypoints  SVG-LP (the same runs), SRVP and Struct-VRNN, with what its renderer alone reaches; keypoints over digits
 #     ablations  Struct-VRNN, its ablations; SEEDS=0 for one run of each
@@ -19,6 +20,11 @@ case ${1:-svg} in # models: NAME=PRESET, labels in the comparison (differences b
     srvp)
         models="lp=smmnist_mini srvp=smmnist_mini_srvp srvp-gru=smmnist_mini_srvp_gru srvp-mlp=smmnist_mini_srvp_mlp"
         labels="SVG-LP SRVP SRVP-GRU SRVP-MLP" drawn=srvp
+        ;;
+    savp)
+        models="lp=smmnist_mini savp=smmnist_mini_savp savp-gan=smmnist_mini_savp_gan savp-vae=smmnist_mini_savp_vae"
+        models+=" savp-det=smmnist_mini_savp_det"
+        labels="SVG-LP SAVP SAVP-GAN SAVP-VAE SAVP-det" drawn=savp
         ;;
     mmnist)
         models="mmnist-det=mmnist_mini_det mmnist-lp=mmnist_mini mmnist-srvp=mmnist_mini_srvp"
@@ -39,7 +45,7 @@ case ${1:-svg} in # models: NAME=PRESET, labels in the comparison (differences b
         models+=" struct-one-sample=smmnist_mini_struct_vrnn_one_sample"
         labels="Struct-VRNN Struct-RNN CNN-VRNN no-separation no-sparsity one-sample" drawn=struct
         ;;
-    *) echo "tools/miniature.sh: the set must be svg, srvp, mmnist, spatial, keypoints or ablations, got $1" >&2; exit 2 ;;
+    *) echo "tools/miniature.sh: the set must be svg, srvp, savp, mmnist, spatial, keypoints or ablations, got $1" >&2; exit 2 ;;
 esac
 set_name=${1:-svg} out=${2:-runs/miniature}
 shift $(($# < 2 ? $# : 2))

@@ -51,6 +51,7 @@ class Update:
     name: of its optimizer (`compile(optimizer={name: ...})`, `train.optimizers`), and of its metrics where a program has several.
     loss: (batch, seed, norm, step) -> dict of float32 [B]; its mean "loss" over the global batch is minimized, and every term is
       reported as a mean. seed: `noise.BatchSeed`, or int32 [B, 2]; norm: "train", or "running" in evaluation; step: int tensor.
+      In a phase with a `forward` it takes that one's result as a fifth argument.
     terms: the names that `loss` returns, "loss" among them.
     variables: () -> the variables that move.
     every: the update takes place at steps 0, every, 2 every, ...
@@ -69,10 +70,15 @@ class Update:
 
 @dataclass(frozen=True)
 class Phase:
-    """Updates in order, until training step `until` (exclusive; None: to the end)."""
+    """Updates in order, until training step `until` (exclusive; None: to the end).
+
+    forward: (batch, seed, norm, step) -> dict of tensors, computed once a step for all its updates, before the first of them. A
+    loss that is not to move what stands behind them stops their gradient; what they follow from is moved by the last update.
+    """
 
     updates: tuple[Update, ...]
     until: int | None = None
+    forward: Callable[..., Tensors] | None = None
 
 
 class Due(NamedTuple):
@@ -99,9 +105,9 @@ class Program:
             require(known == update.terms, f"Update {update.name!r} has other terms in another phase: {known}, {update.terms}.")
 
     @classmethod
-    def of(cls, *updates: Update) -> "Program":
+    def of(cls, *updates: Update, forward: Callable[..., Tensors] | None = None) -> "Program":
         """One phase."""
-        return cls((Phase(updates),))
+        return cls((Phase(updates, forward=forward),))
 
     @property
     def updates(self) -> tuple[Update, ...]:
@@ -258,6 +264,15 @@ class RedrawsFrames(Protocol):
     def redraw(self, frames): ...
 
     def redraw_in_graph(self, frames): ...
+
+
+@runtime_checkable
+class KnowsTrouble(Protocol):
+    """Tells from its metrics how a training goes wrong that no loss tells by itself."""
+
+    def troubles(self, means: Mapping[str, float]) -> Mapping[str, str]:
+        """means: metric -> mean over some steps. Name of each trouble -> what is wrong, and what to do."""
+        ...
 
 
 @runtime_checkable

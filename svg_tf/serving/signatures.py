@@ -33,14 +33,16 @@ LEAST_ROWS = 16
 
 
 class Variables(tf.Module):
-    """The model's plain TensorFlow variables: what `tf.saved_model.save` writes beside the signatures.
+    """The model's plain TensorFlow variables that signatures use: what `tf.saved_model.save` writes beside these.
 
-    (Saved as Keras layers they load in Python, but not in the C++ loader.) Optimizer and metrics are not among them.
+    (Saved as Keras layers they load in Python, but not in the C++ loader.) Optimizer, metrics, and what only training needs are
+    not among them.
     """
 
-    def __init__(self, model):
+    def __init__(self, model, functions):
         super().__init__()
-        self.model_variables = [variable.value for variable in model.weights]
+        used = {id(tensor) for function in functions.values() for tensor in function.captured_inputs}
+        self.model_variables = [variable.value for variable in model.weights if id(variable.value.handle) in used]
 
 
 class Signatures(NamedTuple):

@@ -93,6 +93,18 @@ def test_keypoints_and_their_dynamics_on_two_replicas(results):
     assert two["evaluated"] == pytest.approx(one["evaluated"], rel=1e-5)
 
 
+def test_replicas_equal_one_for_savp(results):
+    """Two updates from one forward pass; the vectors of spectral norms are on each replica what they are on one."""
+    one, two = results[1]["savp"], results[2]["savp"]
+    assert len(one["steps"]) == 3 and one["steps"][2]["generator/weighted_kl"] != 0
+    for a, b in zip(one["steps"], two["steps"], strict=True):
+        assert b == pytest.approx(a, rel=1e-5, abs=1e-6)
+    assert sum(name.endswith("/u") for name in one["weights"]) == 16
+    worst = differences(one["weights"], two["weights"])
+    assert max(worst.values()) < 2e-5, worst
+    assert two["evaluated"] == pytest.approx(one["evaluated"], rel=1e-5)
+
+
 def test_the_whole_program_on_two_replicas(results):
     for what in ("run", "averaged"):
         worst = differences(results[1][what], results[2][what])
