@@ -24,6 +24,7 @@ import toy_family  # noqa: E402
 from svg_tf import families, presets, training  # noqa: E402
 from svg_tf.config import OptimizerConfig  # noqa: E402
 from svg_tf.families.srvp.config import SRVPConfig  # noqa: E402
+from svg_tf.families.sv2p.config import SV2PConfig  # noqa: E402
 from svg_tf.families.svg.config import SVGConfig  # noqa: E402
 from svg_tf.training import optimizers  # noqa: E402
 from svg_tf.training.loss_scale import LossScaleOptimizer  # noqa: E402
@@ -44,10 +45,16 @@ SRVP = SRVPConfig(
     n_euler=2,
     skips=True,
 )
+# Two phases in three steps; frames that are shown after the context, half of them by their row in the global batch.
+SV2P = SV2PConfig(
+    image_size=32, width=2, n_past=2, n_frames=5, lstm_kernel_size=3, kernels=3, kernel_size=3, norm_epsilon=1e-5, beta=0.1,
+    sampling_k=3.0, generator_steps=1, latent_steps=0, beta_warmup_steps=2,
+)  # fmt: skip
 frames = np.random.default_rng(0).random((3, 8, 5, 32, 32, 1), np.float32)
 cases = {
     "sgd": (TINY, lambda: keras.optimizers.SGD(0.05), 10),
     "srvp": (SRVP, lambda: keras.optimizers.SGD(1e-5), 3),
+    "sv2p": (SV2P, lambda: keras.optimizers.SGD(0.05), 3),
     "adam": (TINY, lambda: keras.optimizers.Adam(2e-3, epsilon=1e-8), 10),
     # Two optimizers, two phases, and norms of the whole gradient that exceed their bounds.
     "adversarial": (
@@ -74,7 +81,7 @@ class Steps(keras.callbacks.Callback):
 out = {}
 strategy = tf.distribute.MirroredStrategy() if n > 1 else tf.distribute.get_strategy()
 out["replicas"] = strategy.num_replicas_in_sync
-for name, (config, make, count) in list(cases.items())[: {1: 6, 2: 5, 4: 1}[n]]:
+for name, (config, make, count) in list(cases.items())[: {1: 7, 2: 6, 4: 1}[n]]:
     keras.utils.set_random_seed(0)
     with strategy.scope():
         model = families.build(config)
