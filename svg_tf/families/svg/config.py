@@ -38,6 +38,9 @@ class SVGConfig(ModelConfig):
     """Weight of the KL term; its meaning depends on the reductions (mean over pixels, sum over z)."""
     beta_warmup_steps: int = 0
     """beta rises linearly from 0 over this many optimizer steps; 0 = constant."""
+    encoding_noise: float = 0.0
+    """Standard deviation of Gaussian noise on h_{t-1} as the frame predictor sees it in training (not in the paper, which has
+    none). The predictor so learns to go on from encodings that are a little off, as those of its own frames are."""
     skips: SkipSource = "last_context"
     """Frame whose encoder maps the decoder sees at t: x_{min(t-1, n_past-1)} (paper), the reference's
     x_{min(t-1, n_past-2)}, or always the previous frame, generated ones included."""
@@ -54,6 +57,7 @@ class SVGConfig(ModelConfig):
         for name in _COUNTS:
             integer(name, getattr(self, name), 1)
         number("beta", self.beta, 0.0)
+        number("encoding_noise", self.encoding_noise, 0.0)
         integer("beta_warmup_steps", self.beta_warmup_steps, 0)
         require(
             self.n_past >= self.least_context,

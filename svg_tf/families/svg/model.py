@@ -32,6 +32,8 @@ from svg_tf.layers import backbones
 from svg_tf.layers.recurrent import LSTM
 from svg_tf.skip_terms import HeldOverTime
 
+_ENCODING_NOISE = 1 << 20  # its stream of the step's seed
+
 
 class Forced(NamedTuple):
     """Teacher-forced predictions [T-1, B, H, W, C], and what was inferred for them (None without latents)."""
@@ -118,10 +120,18 @@ class SVG(VideoPredictor):
             z = inferred.q.mean()
             if not use_mean:
                 z = distributions.sample(inferred.q, noise.of_sequences(seed, steps - 1, batch, self.latent.z_dim))
-        inputs = tf.concat([h[: steps - 1], tf.cast(z, h.dtype)], axis=-1)
+        seen = self._blurred(h[: steps - 1], seed) if norm == "train" else h[: steps - 1]
+        inputs = tf.concat([seen, tf.cast(z, h.dtype)], axis=-1)
         g, _ = self.frame_predictor(inputs, self.frame_predictor.initial_state(batch))
         skips = self.decoder.skip_terms(maps, HeldOverTime(distinct, steps - 1, batch))
         return Forced(self.decode(g, skips, norm), inferred)
+
+    def _blurred(self, h, seed):
+        """h [T, B, g_dim] with the noise of `encoding_noise`."""
+        if not self.config.encoding_noise:
+            return h
+        drawn = noise.of_sequences(noise.stream(seed, _ENCODING_NOISE), tf.shape(h)[0], tf.shape(h)[1], self.config.g_dim)
+        return h + tf.cast(self.config.encoding_noise * drawn, h.dtype)
 
     def skip_frames(self, steps):
         """How many of the first frames the decoder uses the maps of, k: prediction t takes frame min(t-1, k-1)."""

@@ -77,3 +77,20 @@ def test_nats_are_those_of_the_gaussian_that_beta_stands_for():
     bound = model.bound(x, seed=seeds.numpy())
     np.testing.assert_allclose(bound.nats, tf.reduce_sum(bound.terms["kl"] - observed, axis=1), rtol=1e-5)
     assert made(SVG_VARIANTS["none"]).bound(x).nats is None
+
+
+def test_noise_on_encodings_is_what_the_predictor_sees_in_training_alone():
+    """Known noise on h of the standard model gives the same; latents, evaluation and the decoder's skips do not see it."""
+    x, seed = tf.constant(frames_of()), noise.seed_pair(0)
+    plain, noisy = made(), made(dataclasses.replace(TINY, encoding_noise=0.3))
+    for a, b in zip(plain.variables, noisy.variables, strict=True):
+        b.assign(a)
+    for norm in ("batch", "running"):
+        np.testing.assert_array_equal(plain.objective(x, seed, norm)["loss"], noisy.objective(x, seed, norm)["loss"])
+    a, b = plain.objective(x, seed, "train"), noisy.objective(x, seed, "train")
+    assert abs(a["mse"] - b["mse"]).numpy().max() > 1e-6
+    np.testing.assert_array_equal(a["kl"], b["kl"])
+    h = tf.zeros([4, 3, TINY.g_dim])
+    drawn = noisy._blurred(h, seed).numpy() / 0.3
+    np.testing.assert_array_equal(drawn, noisy._blurred(h, seed).numpy() / 0.3)  # a function of the seed
+    assert abs(drawn.mean()) < 0.3 and 0.7 < drawn.std() < 1.3 and len(np.unique(drawn)) == drawn.size
