@@ -8,6 +8,7 @@ No file but this one asks whether a data set is generated. Loads no TensorFlow.
 
 import abc
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +47,11 @@ class Source(abc.ABC):
         """Whether its splits have a number of sequences of their own."""
 
     @property
+    def videos(self) -> dict[str, Any]:
+        """What defines the videos of a held-out split, wherever they lie: equal for runs whose predictions can be compared."""
+        return {"data.name": self.name, "data.frame_stride": self.data.frame_stride}
+
+    @property
     def states(self) -> tuple[str, ...]:
         """True states that are known: names of tensors that `with_states` gives."""
         return ()
@@ -82,6 +88,12 @@ class MovingMNIST(Source):
         digits = "MNIST" if d.digits == "mnist" else "scikit-learn (UCI)"
         kind = "deterministic" if d.deterministic else f"stochastic, variant {d.variant}"
         return f"Moving MNIST ({kind}), {d.num_digits} digit(s) of {digits}"
+
+    @property
+    def videos(self):
+        digits = {name: getattr(self.data.moving_mnist, name) for name in ("num_digits", "deterministic", "variant", "digits")}
+        digits["max_speed"] = self.max_speed
+        return super().videos | {f"data.moving_mnist.{name}": value for name, value in digits.items()}
 
     @property
     def states(self):
@@ -134,6 +146,17 @@ def of(experiment: ExperimentConfig) -> Source:
     """The experiment's data. Raises `ValueError` for frames that it cannot have."""
     kind = MovingMNIST if experiment.data.name == GENERATED else Prepared
     return kind(experiment.data, experiment.model.frame_shape)
+
+
+def check_alike(experiments: Mapping[str, ExperimentConfig]) -> None:
+    """Raises `ValueError` unless the models of all experiments, by their labels, predict the same videos."""
+    seen = {label: {"the frame shape": e.model.frame_shape, **of(e).videos} for label, e in experiments.items()}
+    first, *others = seen
+    for other in others:
+        for what in seen[first] | seen[other]:
+            a, b = (seen[label].get(what) for label in (first, other))
+            same = f"{what} is {a!r} for {first!r} and {b!r} for {other!r}"
+            require(a == b, f"Runs side by side must have the same videos: {same}.")
 
 
 def at(experiment: ExperimentConfig, name: str | None = None, data_dir=None, digits_dir=None) -> ExperimentConfig:

@@ -311,8 +311,9 @@ def _score(model, chunk: Chunk, options: Options, lpips, fvd) -> dict[str, np.nd
         others.append(("redrawn", np.asarray(model.redraw(frames))[:, past - 1 :]))
     for row, predicted in others:
         out |= {f"{row}_{name}": value for name, value in _metrics(future, predicted, options.protocol, lpips).items()}
-    if model.can(BoundsLikelihood):
-        bound = model.bound(frames, seeds)
+    counted = (model.bound_frames or frames.shape[1]) if model.can(BoundsLikelihood) else None
+    if counted is not None and counted <= frames.shape[1]:  # a model may bound just so many frames: the first ones
+        bound = model.bound(frames[:, :counted], seeds)
         out |= {f"{report.TERM}{name}": np.asarray(values) for name, values in bound.terms.items()}
         out |= {"nats": np.asarray(bound.nats)} if bound.nats is not None else {}
     out = {name: value[: chunk.count] for name, value in out.items()}

@@ -1,6 +1,7 @@
 """The papers' figures: model and true sequences in, pictures and the numbers behind them out.
 
-samples      Figs. 3, 4, 9, 10 (truth, deterministic, best and random samples) and 11 (100 steps)
+samples      Figs. 3, 4, 10 (truth, deterministic, best and random samples) and 11 (100 steps)
+beside       Fig. 9: samples of several models under one truth
 velocity     Fig. 5: how the digit moves, in samples and in truth
 uncertainty  Fig. 6: the learned prior's sigma against true collisions
 frame_rates  frames between frames
@@ -11,7 +12,8 @@ Each is a function that checks its arguments before it works, and a `Figure`, by
 """
 
 from svg_tf import families
-from svg_tf.evaluation.figures import samples, uncertainty, velocity
+from svg_tf.evaluation.figures import beside, samples, uncertainty, velocity
+from svg_tf.evaluation.figures.beside import beside_figure
 from svg_tf.evaluation.figures.common import publish
 from svg_tf.evaluation.figures.figure import Figure, Setting
 from svg_tf.evaluation.figures.frame_rates import frame_rate_clips
@@ -21,13 +23,14 @@ from svg_tf.evaluation.figures.samples import sample_figure
 from svg_tf.evaluation.figures.uncertainty import uncertainty_figure
 from svg_tf.evaluation.figures.velocity import velocity_figure
 
-FIGURES = (samples.FIGURE_3, velocity.FIGURE, uncertainty.FIGURE, samples.FIGURE_11)
+FIGURES = (samples.FIGURE_3, velocity.FIGURE, uncertainty.FIGURE, beside.FIGURE, samples.FIGURE_11)
 """Those that any family may have."""
 
 __all__ = [
     "FIGURES",
     "Figure",
     "Setting",
+    "beside_figure",
     "frame_rate_clips",
     "keypoint_figure",
     "of",

@@ -44,9 +44,10 @@ def test_replicas_equal_one(results, replicas):
     assert many["evaluated"] == pytest.approx(one["evaluated"], rel=1e-5)
 
 
-def test_replicas_equal_one_for_srvp(results):
-    """Its noise chooses frames too: of the content, and of the skips."""
-    one, two = results[1]["srvp"], results[2]["srvp"]
+@pytest.mark.parametrize("family", ["srvp", "sv2p"])
+def test_replicas_equal_one_for_families_whose_noise_chooses_frames(family, results):
+    """Those of SRVP's content and skips; the true ones that SV2P is shown, in a step before its phase changes and after it."""
+    one, two = results[1][family], results[2][family]
     for a, b in zip(one["steps"], two["steps"], strict=True):
         assert b == pytest.approx(a, rel=1e-5, abs=1e-6)
     assert len(one["steps"]) == 3
