@@ -66,7 +66,7 @@ class _Build(abc.ABC):
 
         builder = self.prepared()
         tfds.disable_progress_bar()  # ours knows the number of clips
-        with _Progress() as progress:
+        with Progress() as progress:
             builder.on_progress = progress
             with contextlib.redirect_stdout(io.StringIO()):  # TFDS's own messages speak of downloads
                 path = base.build(
@@ -195,7 +195,7 @@ class Stats:
     def run(self) -> int:
         from data_pipelines import catalogue, statistics_gen
 
-        with _Progress() as progress:
+        with Progress() as progress:
             result = statistics_gen.run(catalogue.find(self.name, self.data_dir or None).path, on_progress=progress)
         print("\n".join(statistics_gen.describe(result)))
         return 0
@@ -245,7 +245,7 @@ BUILDERS = {"kth": BuildKth, "bair": BuildBair, "video_folder": BuildVideoFolder
 COMMANDS = {"list": List, "describe": Describe, "stats": Stats, "schema": Schema, "validate": Validate}
 
 
-class _Progress:
+class Progress:
     """One bar per split on the terminal, fed by (split, done, total)."""
 
     def __enter__(self):

@@ -61,6 +61,8 @@ class Evaluate:
     """Draws of one sample of each sequence, for FVD's interval; default: as the convention says."""
     fvd_resize: protocols.Resize | None = None
     """How FVD enlarges frames; default: as usual for the network's weights."""
+    weights: Literal["averaged", "last", "best"] | None = None
+    """best: those of the lowest validation loss; default: averaged ones where the run has them, else the last."""
     shard: str | None = None
     """i/n: this is process i (from 0) of n that do this evaluation together, in one --out; cluster: as the variables of Slurm,
     Kubernetes or TF_CONFIG say."""
@@ -76,7 +78,7 @@ class Evaluate:
         from svg_tf.evaluation import shards
 
         shard = shards.shard_of(self.shard)
-        model, experiment, step = training.load_finished_run(self.run_dir, self.unfinished)
+        model, experiment, step = training.load_finished_run(self.run_dir, self.unfinished, self.weights)
         options = self._options(evaluation, experiment)
         elsewhere = sources.at(experiment, self.data, self.data_dir, self.digits_dir)
         chosen = sources.of(elsewhere).selection(self.sequences, self.moving, self.random_windows)
@@ -89,6 +91,7 @@ class Evaluate:
             description={
                 "run": self.run_dir.name,
                 "step": step,
+                **({"weights": self.weights} if self.weights else {}),
                 "data": elsewhere.data.name,
                 "split": self.split,
                 "data_seed": self.data_seed,

@@ -62,8 +62,8 @@ class Slim:
 
     run_dir: RunDir
     out: pathlib.Path
-    best: bool = False
-    """The weights of the lowest validation loss, in place of the last ones."""
+    weights: Literal["averaged", "last", "best"] | None = None
+    """best: those of the lowest validation loss; default: averaged ones where the run has them, else the last."""
 
     def run(self):
         files.distinct_outputs([self.out], [self.run_dir])
@@ -72,7 +72,7 @@ class Slim:
         from svg_tf import sources, training
         from svg_tf.training import checkpoints, run_config
 
-        model, experiment, step = training.load_run(self.run_dir, best=self.best)
+        model, experiment, step = training.load_run(self.run_dir, self.weights)
         path = checkpoints.save_weights(self.out / "checkpoints", model, step)
         run_config.write_config(self.out, sources.without_folders(experiment))
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")

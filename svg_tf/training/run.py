@@ -2,7 +2,7 @@
 
 A run directory holds
   config.json    the experiment: what defines it, and how it ran last; versions of the packages
-  checkpoints/   model, optimizers and step (see `svg_tf.training.checkpoints`)
+  checkpoints/   model, optimizers and step (see `svg_tf.training.checkpoints`); averaged weights at the end, where asked for
   logs/          TensorBoard: scalars of training and validation, sample videos
 """
 
@@ -11,7 +11,7 @@ import logging
 import pathlib
 import tempfile
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -22,11 +22,13 @@ from data_pipelines.checks import require
 from svg_tf import families, sources, summaries
 from svg_tf.config import ExperimentConfig
 from svg_tf.families.base import VideoPredictor
+from svg_tf.training import averaging, checkpoints, cluster, multi_worker, optimizers
 from svg_tf.training import callbacks as svg_callbacks
-from svg_tf.training import checkpoints, cluster, multi_worker, optimizers
 from svg_tf.training.run_config import open_run, read_config
 from svg_tf.training.state import TrainingState
 
+Weights = Literal["averaged", "last", "best"]
+"""Of a run: moving averages, those of the last step, those of the lowest validation loss."""
 log = logging.getLogger(__name__)
 
 
@@ -49,23 +51,31 @@ def build(experiment: ExperimentConfig) -> VideoPredictor:
     return model
 
 
-def load_run(run_dir, best: bool = False) -> LoadedRun:
-    """The model of a run directory with its latest usable weights, or those of the lowest validation loss.
+def load_run(run_dir, weights: Weights | None = None) -> LoadedRun:
+    """The model of a run directory. weights: None: averaged ones where the run has them, else its latest usable ones.
 
-    Raises `ValueError` where the run has no checkpoint yet.
+    Raises `ValueError` where the run has no checkpoint yet, or none of this kind.
     """
     experiment = read_config(run_dir)
     model = families.build(experiment.model)
     directory, state = pathlib.Path(run_dir) / "checkpoints", TrainingState(model, with_optimizer=False)
-    restored = checkpoints.restore(checkpoints.best(directory), state) if best else checkpoints.restore_latest(directory, state)
+    averaged = averaging.path_of(directory)
+    if weights is None and experiment.train.averages and averaged.exists():
+        weights = "averaged"
+    if weights in ("averaged", "best"):
+        path = averaged if weights == "averaged" else checkpoints.best(directory)
+        require(path.exists(), f"{run_dir} has no {weights} weights.")
+        restored = checkpoints.restore(path, state)
+    else:
+        restored = checkpoints.restore_latest(directory, state)
     if restored is None:
         raise ValueError(f"{run_dir} has no checkpoint yet: train it first.")
     return LoadedRun(model, experiment, restored[0])
 
 
-def load_finished_run(run_dir, unfinished: bool = False) -> LoadedRun:
+def load_finished_run(run_dir, unfinished: bool = False, weights: Weights | None = None) -> LoadedRun:
     """As `load_run`; a run before its end is refused (`ValueError`) unless `unfinished`."""
-    loaded = load_run(run_dir)
+    loaded = load_run(run_dir, weights)
     if loaded.step < loaded.experiment.train.steps and not unfinished:
         raise ValueError(
             f"{run_dir} is unfinished (step {loaded.step} of {loaded.experiment.train.steps}): train it to its end, or pass "
@@ -130,7 +140,11 @@ def _train(experiment, run_dir, strategy, verbose, more, stack) -> VideoPredicto
     total = t.steps
     if step >= total:
         log.info("%s is complete at step %d.", run_dir, step)
+        if chief:
+            _average(experiment, model, run_dir)
         return model
+    if chief:
+        averaging.path_of(run_dir / "checkpoints").unlink(missing_ok=True)  # of an end that is none any more
     model.keep_metrics = bool(step % t.steps_per_epoch)
     if step:
         log.info("Continuing %s at step %d of %d.", run_dir, step, total)
@@ -148,7 +162,17 @@ def _train(experiment, run_dir, strategy, verbose, more, stack) -> VideoPredicto
         until = epoch + 1 if done else t.epochs
         _fit(model, experiment, strategy, step, epoch, until, t.steps_per_epoch - done, callbacks, stop)
         step = until * t.steps_per_epoch
+    if chief:
+        _average(experiment, model, run_dir)
     return model
+
+
+def _average(experiment, model, run_dir) -> None:
+    """Writes a finished run's averaged weights, where it keeps averages and they are not there yet."""
+    directory = run_dir / "checkpoints"
+    if experiment.train.averages and not averaging.path_of(directory).exists():
+        data = load_data(experiment, "train", start_batch=experiment.train.steps)
+        averaging.write(model, data, directory, experiment.train.steps)
 
 
 def _fit(model, experiment, strategy, step, epoch, until, steps_per_epoch, callbacks, stop):

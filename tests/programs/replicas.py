@@ -53,7 +53,7 @@ cases = {
     "adversarial": (
         toy_family.ToyConfig(image_size=32),
         lambda: {
-            "generator": optimizers.Adam(1e-2, epsilon=1e-3, clip_norm=0.05),
+            "generator": optimizers.Adam(1e-2, epsilon=1e-3, clip_norm=0.05, average=0.9),
             "discriminator": optimizers.Adam(1e-2, epsilon=1e-3, clip_norm=0.5),
         },
         7,
@@ -87,7 +87,7 @@ for name, (config, make, count) in list(cases.items())[: {1: 6, 2: 5, 4: 1}[n]]:
     model.fit(data.repeat(), epochs=1, steps_per_epoch=count, verbose=0, shuffle=False, callbacks=[steps])
     weights = {k: np.asarray(v.value).tolist() for k, v in named_variables(model).items()}
     values = TrainingState(model).values()
-    slots = {name: value.tolist() for name, value in values.items() if "/momentums/" in name}
+    slots = {name: value.tolist() for name, value in values.items() if "/momentums/" in name or "/averages/" in name}
     evaluated = model.evaluate(data, verbose=0, return_dict=True) if count > 1 else {}
     out[name] = {"steps": steps.seen, "weights": weights, "slots": slots, "evaluated": evaluated}
 
@@ -136,13 +136,15 @@ experiment = dataclasses.replace(
         epochs=1,
         steps_per_epoch=3,
         strategy="mirrored" if n > 1 else "single",
-        optimizer=OptimizerConfig(epsilon=1e-3),
+        optimizer=OptimizerConfig(epsilon=1e-3, average=0.9),
     ),
     eval=dataclasses.replace(preset.eval, n_future=3, n_samples=2, validation_steps=2, summary_sequences=2),
 )
 try:
     model = training.train(experiment, sys.argv[1], verbose=False)
     out["run"] = {k: np.asarray(v.value).tolist() for k, v in named_variables(model).items()}
+    averaged = named_variables(training.load_run(sys.argv[1], "averaged").model)
+    out["averaged"] = {k: value_of(v).tolist() for k, v in averaged.items()}
 except ValueError as error:
     out["refused"] = str(error)
 

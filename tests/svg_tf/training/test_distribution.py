@@ -73,6 +73,7 @@ def test_an_adversarial_family_on_two_replicas(results):
     assert "discriminator/loss" in one["steps"][4] and one["steps"][4]["generator/fooled"] != 0
     for a, b in zip(one["steps"], two["steps"], strict=True):
         assert b == pytest.approx(a, rel=1e-5, abs=1e-6)
+    assert any("/averages/" in name for name in one["slots"])
     for part in ("weights", "slots"):
         worst = differences(one[part], two[part])
         assert max(worst.values()) < 1e-4, worst
@@ -82,8 +83,10 @@ def test_an_adversarial_family_on_two_replicas(results):
 
 
 def test_the_whole_program_on_two_replicas(results):
-    worst = differences(results[1]["run"], results[2]["run"])
-    assert max(worst.values()) < 1e-4, worst
+    for what in ("run", "averaged"):
+        worst = differences(results[1][what], results[2][what])
+        assert max(worst.values()) < 1e-4, worst
+    assert max(differences(results[1]["run"], results[1]["averaged"]).values()) > 1e-3
 
 
 def test_gradients_equal(results):

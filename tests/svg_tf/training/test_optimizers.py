@@ -36,6 +36,26 @@ def test_adam_with_gradients_as_small_as_epsilon(placement):
         np.testing.assert_allclose(variable.numpy(), expected, rtol=2e-4, atol=1e-7)
 
 
+@pytest.mark.parametrize("placement", ["pytorch", "keras"])
+def test_moving_averages_of_weights(placement):
+    """After update n (from 0) by min(decay, n / (n + 10)); they do not change how the weights move."""
+    rng = np.random.default_rng(0)
+    plain, averaged = keras.Variable(np.ones(4, np.float32)), keras.Variable(np.ones(4, np.float32))
+    adams = [optimizers.Adam(1e-1, epsilon_placement=placement, average=average) for average in (None, 0.6)]
+    mean = np.zeros(4)
+    for n in range(30):
+        gradient = rng.standard_normal(4).astype(np.float32)
+        for adam, variable in zip(adams, (plain, averaged), strict=True):
+            adam.apply([gradient], [variable])
+        decay = min(0.6, n / (n + 10))
+        mean = decay * mean + (1 - decay) * averaged.numpy()
+        np.testing.assert_array_equal(plain, averaged)
+        ((moved, kept),) = adams[1].averages()
+        assert moved is averaged and adams[0].averages() == []
+        np.testing.assert_allclose(kept, mean, rtol=1e-5, atol=1e-6)
+    assert np.abs(mean - averaged.numpy()).max() > 0.01
+
+
 def test_the_placement_matters_at_first_and_keras_s_is_keras_s():
     gradient = np.full(3, 1e-8, np.float32)
     steps = {}
