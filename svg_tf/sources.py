@@ -10,7 +10,7 @@ import abc
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from data_pipelines import files
 from data_pipelines.checks import require
@@ -56,6 +56,11 @@ class Source(abc.ABC):
         """True states that are known: names of tensors that `with_states` gives."""
         return ()
 
+    @property
+    def rules(self) -> dict[str, Any] | None:
+        """Options of `data_pipelines.simulator.Simulator`, where it is known by which rules the videos go on."""
+        return None
+
     @abc.abstractmethod
     def selection(self, sequences: int | None = None, moving: bool = False, random_windows: int | None = None) -> dict[str, Any]:
         """Arguments of `data_pipelines.load` for the sequences of an evaluation. Raises `ValueError` for what it cannot do."""
@@ -100,6 +105,10 @@ class MovingMNIST(Source):
         return ("positions", "velocities", "collisions", "digit_ids")
 
     @property
+    def rules(self):
+        return {name: value for name, value in self.options.items() if name != "data_dir"}
+
+    @property
     def stochastic(self) -> bool:
         """Whether a wall draws a new velocity."""
         return not self.data.moving_mnist.deterministic
@@ -136,6 +145,14 @@ class Prepared(Source):
     @property
     def description(self):
         return self.name
+
+    @property
+    def rules(self):
+        """Those of the fixed test sets of Moving MNIST, called after their variant."""
+        name, _, variant = self.name.partition(":")[0].partition("/")
+        if name != GENERATED or variant not in get_args(protocols.Motion):
+            return None
+        return {"variant": variant, "canvas": self.side, "num_digits": 2, "digits_dir": self.data.moving_mnist.digits_dir}
 
     def selection(self, sequences=None, moving=False, random_windows=None):
         require(not moving, f"--moving is for generated sequences; {self.name} is a prepared data set.")

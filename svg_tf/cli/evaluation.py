@@ -78,7 +78,7 @@ class Evaluate:
         out = self.out or self.run_dir / "evaluation"
         files.distinct_outputs([out], _given(self.run_dir, self.data_dir, self.digits_dir, self.lpips, self.fvd))
         from svg_tf import evaluation, training
-        from svg_tf.evaluation import shards
+        from svg_tf.evaluation import ceiling, shards
 
         shard, size = shards.shard_of(self.shard), size_of(self.image_size)
         model, experiment, step = training.load_finished_run(self.run_dir, self.unfinished, self.weights, size)
@@ -86,9 +86,10 @@ class Evaluate:
         elsewhere = sources.at(experiment, self.data, self.data_dir, self.digits_dir)
         chosen = sources.of(elsewhere).selection(self.sequences, self.moving, self.random_windows)
         length = options.n_past + options.n_future
+        top = ceiling.of(elsewhere, self.split, **chosen)
         result = evaluation.evaluate(
             model,
-            _load(elsewhere, self.split, length, self.batch_size, self.data_seed, **chosen),
+            _load(elsewhere, self.split, length, self.batch_size, self.data_seed, also=top.tensors, **chosen),
             options,
             out,
             description={
@@ -103,6 +104,7 @@ class Evaluate:
             },
             horizon=experiment.model.n_past + experiment.data.n_future,
             shard=shard,
+            ceiling=top,
         )
         print(f"{out}: {result['n_sequences']} sequences, see report.md and curves.png")
 
@@ -257,8 +259,11 @@ def _given(*paths) -> list[pathlib.Path]:
     return [path for path in paths if path is not None]
 
 
-def _load(experiment, split, frames, batch_size, seed, **own):
-    from svg_tf import training
+def _load(experiment, split, frames, batch_size, seed, also=(), **own):
+    """also: tensors besides those of the model's family."""
+    from svg_tf import families, training
 
+    if also:
+        own["tensors"] = tuple(dict.fromkeys((*families.get(experiment.model.family).load("model").tensors, *also)))
     fixed = {"shuffle": False, "repeat": False, "drop_remainder": False}
     return training.load_data(experiment, split, frames, batch_size=batch_size, seed=seed, **fixed, **own)
