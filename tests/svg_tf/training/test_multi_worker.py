@@ -5,7 +5,6 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -201,35 +200,6 @@ def test_two_workers_with_two_devices_each_equal_one(tmp_path):
     for code, error in ended(workers):
         assert code == 0, error[-3000:]
     compare(tmp_path / "one", tmp_path / "four")
-
-
-def test_a_run_of_one_replica_goes_on_on_two_in_another_folder(tmp_path):
-    first_epoch = dataclasses.replace(TINY, train=dataclasses.replace(TINY.train, epochs=1))
-    training.train(first_epoch, tmp_path / "one", verbose=False)
-    shutil.copytree(tmp_path / "one", tmp_path / "elsewhere" / "moved")
-    workers = start(tmp_path / "elsewhere" / "moved", 2)
-    training.train(TINY, tmp_path / "one", verbose=False)
-    for code, error in ended(workers):
-        assert code == 0, error[-3000:]
-    compare(tmp_path / "one", tmp_path / "elsewhere" / "moved")
-    before, after = (weights(tmp_path / name, 4) for name in ("one", "elsewhere/moved"))  # nothing was made anew
-    assert all(np.array_equal(before[name], after[name]) for name in before)
-    one, two = (curves(tmp_path / name / "logs") for name in ("one", "elsewhere/moved"))
-    assert set(one) == set(two) and [key for key in one if key[0].startswith("epoch/")]
-    for key, value in one.items():
-        if not key[0].startswith("speed/"):
-            np.testing.assert_allclose(two[key], value, rtol=1e-4, atol=1e-6, err_msg=str(key))
-
-
-def curves(logs):
-    """(tag, step) -> value of the scalars, of all of a run's files."""
-    found = {}
-    for file in sorted(logs.rglob("events*")):
-        for event in tf.compat.v1.train.summary_iterator(str(file)):
-            for value in event.summary.value:
-                if value.tensor.dtype == tf.float32.as_datatype_enum and not value.tensor.tensor_shape.dim:
-                    found[value.tag, file.parent.name, event.step] = float(tf.make_ndarray(value.tensor))
-    return found
 
 
 @pytest.mark.parametrize(
