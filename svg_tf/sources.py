@@ -10,7 +10,7 @@ import abc
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from data_pipelines import files
 from data_pipelines.checks import require
@@ -22,10 +22,10 @@ GENERATED = "moving_mnist"
 
 @dataclass(frozen=True)
 class Source(abc.ABC):
-    """A data set as an experiment names it. data: its configuration; side: pixels of a frame's side."""
+    """A data set as an experiment names it. data: its configuration; frame_shape: (height, width, channels) of the model."""
 
     data: DataConfig
-    side: int
+    frame_shape: tuple[int, int, int]
 
     @property
     def name(self) -> str:
@@ -56,6 +56,11 @@ class Source(abc.ABC):
         """True states that are known: names of tensors that `with_states` gives."""
         return ()
 
+    @property
+    def rules(self) -> dict[str, Any] | None:
+        """Options of `data_pipelines.simulator.Simulator`, where it is known by which rules the videos go on."""
+        return None
+
     @abc.abstractmethod
     def selection(self, sequences: int | None = None, moving: bool = False, random_windows: int | None = None) -> dict[str, Any]:
         """Arguments of `data_pipelines.load` for the sequences of an evaluation. Raises `ValueError` for what it cannot do."""
@@ -66,6 +71,16 @@ class MovingMNIST(Source):
     """Stochastic Moving MNIST, generated on the fly."""
 
     sized = False
+
+    def __post_init__(self):
+        height, width, channels = self.frame_shape
+        shown = f"{height}x{width}x{channels}"
+        require(height == width, f"Frames of {self.name} are square: model.image_size must be one number, got {shown}.")
+
+    @property
+    def side(self) -> int:
+        """Pixels of a frame's side."""
+        return self.frame_shape[0]
 
     @property
     def options(self):
@@ -88,6 +103,10 @@ class MovingMNIST(Source):
     @property
     def states(self):
         return ("positions", "velocities", "collisions", "digit_ids")
+
+    @property
+    def rules(self):
+        return {name: value for name, value in self.options.items() if name != "data_dir"}
 
     @property
     def stochastic(self) -> bool:
@@ -127,15 +146,23 @@ class Prepared(Source):
     def description(self):
         return self.name
 
+    @property
+    def rules(self):
+        """Those of the fixed test sets of Moving MNIST, called after their variant."""
+        name, _, variant = self.name.partition(":")[0].partition("/")
+        if name != GENERATED or variant not in get_args(protocols.Motion):
+            return None
+        return {"variant": variant, "canvas": self.side, "num_digits": 2, "digits_dir": self.data.moving_mnist.digits_dir}
+
     def selection(self, sequences=None, moving=False, random_windows=None):
         require(not moving, f"--moving is for generated sequences; {self.name} is a prepared data set.")
         return {"random_windows": random_windows} if random_windows else {}
 
 
 def of(experiment: ExperimentConfig) -> Source:
-    """The experiment's data."""
+    """The experiment's data. Raises `ValueError` for frames that it cannot have."""
     kind = MovingMNIST if experiment.data.name == GENERATED else Prepared
-    return kind(experiment.data, experiment.model.frame_shape[0])
+    return kind(experiment.data, experiment.model.frame_shape)
 
 
 def check_alike(experiments: Mapping[str, ExperimentConfig]) -> None:

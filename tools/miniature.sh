@@ -2,11 +2,15 @@
 # The papers in miniature: models on equal budgets on Moving MNIST at 32 px (one digit of MNIST), three seeds each; best of 100
 # samples on test digits; figures; paired comparison. Interrupted, it continues where it stopped.
 #
-#   bash tools/miniature.sh [svg|srvp|mmnist|sv2p] [OUT] [flags of svg-tf train ...]     OUT: default runs/miniature
+#   bash tools/miniature.sh [svg|srvp|savp|sv2p|mmnist|spatial|keypoints|ablations] [OUT] [flags of svg-tf train ...]     OUT: default runs/miniature
 #     svg      SVG-LP, SVG-FP and the deterministic baseline; Figs. 3, 5, 6, 7 (the default)
 #     srvp     SVG-LP (the same runs), SRVP and its MLP and GRU transitions
+#     savp     SVG-LP (the same runs), SAVP, its VAE and GAN, and its generator without latents
 #     mmnist   deterministic Moving MNIST: SVG-LP, SVG without latents, SRVP, its MLP and GRU transitions, SRVP without z
 #     sv2p     SVG-LP (the same runs), SV2P with one latent and with one a step, CDNA (SV2P without latents); Fig. 9
+#     keypoints  SVG-LP (the same runs), SRVP and Struct-VRNN, with what its renderer alone reaches; keypoints over digits
+#     ablations  Struct-VRNN, its ablations; SEEDS=0 for one run of each
+#     spatial  SVG-LP and SRVP (the same runs), SVG with latents as maps
 #   DIGITS_DIR=FOLDER   the four MNIST .gz files, if they should not be downloaded
 #   SEEDS="0 1 2"       SPLIT=test (validation to choose settings)       SEQUENCES=256
 #   ONCE="NAME ..."     models of the first seed alone, e.g. ONCE="sv2p-variant cdna"
@@ -20,6 +24,11 @@ case ${1:-svg} in # models: NAME=PRESET, labels in the comparison (differences b
         models="lp=smmnist_mini srvp=smmnist_mini_srvp srvp-gru=smmnist_mini_srvp_gru srvp-mlp=smmnist_mini_srvp_mlp"
         labels="SVG-LP SRVP SRVP-GRU SRVP-MLP" drawn=srvp
         ;;
+    savp)
+        models="lp=smmnist_mini savp=smmnist_mini_savp savp-gan=smmnist_mini_savp_gan savp-vae=smmnist_mini_savp_vae"
+        models+=" savp-det=smmnist_mini_savp_det"
+        labels="SVG-LP SAVP SAVP-GAN SAVP-VAE SAVP-det" drawn=savp
+        ;;
     mmnist)
         models="mmnist-det=mmnist_mini_det mmnist-lp=mmnist_mini mmnist-srvp=mmnist_mini_srvp"
         models+=" mmnist-srvp-gru=mmnist_mini_srvp_gru mmnist-srvp-mlp=mmnist_mini_srvp_mlp mmnist-srvp-no-z=mmnist_mini_srvp_no_z"
@@ -29,7 +38,21 @@ case ${1:-svg} in # models: NAME=PRESET, labels in the comparison (differences b
         models="lp=smmnist_mini sv2p=smmnist_mini_sv2p sv2p-variant=smmnist_mini_sv2p_variant cdna=smmnist_mini_sv2p_det"
         labels="SVG-LP SV2P SV2P-variant CDNA" drawn=sv2p
         ;;
-    *) echo "tools/miniature.sh: the set must be svg, srvp, mmnist or sv2p, got $1" >&2; exit 2 ;;
+    spatial)
+        models="lp=smmnist_mini srvp=smmnist_mini_srvp spatial=smmnist_mini_spatial"
+        labels="SVG-LP SRVP SVG-spatial" drawn=spatial
+        ;;
+    keypoints)
+        models="lp=smmnist_mini srvp=smmnist_mini_srvp struct=smmnist_mini_struct_vrnn"
+        labels="SVG-LP SRVP Struct-VRNN" drawn=struct
+        ;;
+    ablations)
+        models="struct=smmnist_mini_struct_vrnn struct-det=smmnist_mini_struct_vrnn_det struct-cnn=smmnist_mini_struct_vrnn_cnn"
+        models+=" struct-no-separation=smmnist_mini_struct_vrnn_no_separation struct-no-sparsity=smmnist_mini_struct_vrnn_no_sparsity"
+        models+=" struct-one-sample=smmnist_mini_struct_vrnn_one_sample"
+        labels="Struct-VRNN Struct-RNN CNN-VRNN no-separation no-sparsity one-sample" drawn=struct
+        ;;
+    *) echo "tools/miniature.sh: the set must be svg, srvp, savp, sv2p, mmnist, spatial, keypoints or ablations, got $1" >&2; exit 2 ;;
 esac
 set_name=${1:-svg} out=${2:-runs/miniature}
 shift $(($# < 2 ? $# : 2))

@@ -4,10 +4,11 @@ A clip is a video file, an animation, or a folder that directly holds two pictur
 counted by kind, with an example.
 """
 
+import collections
 import os
 import pathlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from data_pipelines.clips import animations, kinds
@@ -23,11 +24,14 @@ _SPLIT = re.compile(f"(?:{_WORDS})s?(?:[-_ ]?(?:set|split|data|videos?|clips?|fr
 
 
 class Clip(NamedTuple):
-    """name: its path below the source as printable text. split: that its folders name, or None."""
+    """name: its path below the source as printable text. split: that its folders name, or None. real: where it is, links
+    followed. is_folder: of pictures."""
 
     path: pathlib.Path
     name: str
     split: str | None
+    real: str
+    is_folder: bool = False
 
 
 class LeftOut:
@@ -36,8 +40,9 @@ class LeftOut:
     def __init__(self):
         self._counts: dict[str, tuple[int, str]] = {}
 
-    def add(self, kind: str, name: str) -> None:
-        count, example = self._counts.get(kind, (0, name))
+    def add(self, kind: str, name: str | Callable[[], str]) -> None:
+        """name: of this one, or what makes it, which is called for the first of its kind only."""
+        count, example = self._counts.get(kind) or (0, name() if callable(name) else name)
         self._counts[kind] = (count + 1, example)
 
     def line(self, word: str = "left out") -> str:
@@ -47,10 +52,19 @@ class LeftOut:
 
 
 class Folder(NamedTuple):
-    """A folder below a source and the files in it that are not left out."""
+    """A folder below a source and the files in it that are not left out; linked: those that a link leads to, or itself."""
 
     path: pathlib.Path
     files: list[pathlib.Path]
+    linked: set[pathlib.Path]
+
+
+class _Found(NamedTuple):
+    """Where a clip was found; linked: a link leads there."""
+
+    path: pathlib.Path
+    is_folder: bool
+    linked: bool
 
 
 def folders(root: pathlib.Path, left_out: LeftOut) -> Iterator[Folder]:
@@ -63,10 +77,15 @@ def folders(root: pathlib.Path, left_out: LeftOut) -> Iterator[Folder]:
     stack = [(root, False)]
     while stack:
         folder, linked = stack.pop()
-        files, below = [], []
+        files, below, links = [], [], {folder} if linked else set()
         for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
             path = folder / entry.name
-            name = kinds.shown(path.relative_to(root))
+
+            def name(path=path):
+                return kinds.shown(path.relative_to(root))
+
+            if entry.is_symlink() or linked:
+                links.add(path)
             if kinds.of_a_file_manager(entry.name):
                 left_out.add("files of a file manager", name)
             elif entry.name.startswith("."):
@@ -84,7 +103,7 @@ def folders(root: pathlib.Path, left_out: LeftOut) -> Iterator[Folder]:
                 files.append(path)
             else:
                 left_out.add("neither files nor folders", name)
-        yield Folder(folder, files)
+        yield Folder(folder, files, links)
         stack += reversed(below)
 
 
@@ -118,7 +137,7 @@ def survey(root: pathlib.Path) -> Survey:
     Raises `ValueError` where one file stands in two splits by a link.
     """
     left_out, spelled = LeftOut(), {}
-    clips = [Clip(path, _name(path, root), _split(path, root, spelled)) for path in _found(root, left_out)]
+    clips = _clips(root, _found(root, left_out), spelled)
     if any(clip.split == "train" for clip in clips):
         for clip in clips:
             if clip.split is None:
@@ -129,13 +148,29 @@ def survey(root: pathlib.Path) -> Survey:
     return Survey(clips, {split: spelled[split] for split in SPLITS if split in found}, left_out.line())
 
 
-def _name(path: pathlib.Path, root: pathlib.Path) -> str:
-    return kinds.shown(root.resolve().name if path == root else path.relative_to(root)).replace(os.sep, "/")
+def _clips(root: pathlib.Path, found: list[_Found], spelled: dict[str, list[str]]) -> list[Clip]:
+    """Much is known of the folder: what is asked of each file is little, of which there may be a million."""
+    inside, known, clips = os.fspath(root.resolve()), {}, []
+    for path, is_folder, linked in found:
+        if is_folder and path == root:
+            clips.append(Clip(path, kinds.shown(root.resolve().name).replace(os.sep, "/"), None, inside, is_folder))
+            continue
+        folder, file = (path, "") if is_folder else (path.parent, path.name)
+        if folder not in known:
+            below = folder.relative_to(root)
+            name = "" if folder == root else kinds.shown(below).replace(os.sep, "/")
+            known[folder] = name, _split(below.parts, spelled), os.path.join(inside, below) if name else inside
+        name, split, real = known[folder]
+        if file:
+            shown = kinds.shown(file)
+            name, real = f"{name}/{shown}" if name else shown, os.path.join(real, file)
+        clips.append(Clip(path, name, split, os.path.realpath(path) if linked else real, is_folder))
+    return clips
 
 
-def _split(path: pathlib.Path, root: pathlib.Path, spelled: dict[str, list[str]]) -> str | None:
-    parts = path.relative_to(root).parts
-    for part in parts if path.is_dir() else parts[:-1]:
+def _split(parts: tuple[str, ...], spelled: dict[str, list[str]]) -> str | None:
+    """Of the folders' names, from the outermost on."""
+    for part in parts:
         if split := split_of(part):
             if kinds.shown(part) not in spelled.setdefault(split, []):
                 spelled[split].append(kinds.shown(part))
@@ -143,28 +178,28 @@ def _split(path: pathlib.Path, root: pathlib.Path, spelled: dict[str, list[str]]
     return None
 
 
-def _found(root: pathlib.Path, left_out: LeftOut) -> list[pathlib.Path]:
-    """Paths of clips. Pictures directly in the source, or in a split's folder, are one only where nothing else is below."""
-    found: list[pathlib.Path] = []
-    outer: list[tuple[pathlib.Path, list[pathlib.Path]]] = []
-    for folder, files in folders(root, left_out):
+def _found(root: pathlib.Path, left_out: LeftOut) -> list[_Found]:
+    """The clips' places. Pictures directly in the source, or in a split's folder, are one only where nothing else is below."""
+    found: list[_Found] = []
+    outer: list[tuple[pathlib.Path, list[pathlib.Path], bool]] = []
+    for folder, files, links in folders(root, left_out):
         films, pictures, others = _sorted_by_kind(files)
         for file in others:
             left_out.add(of_kind(file), kinds.shown(file.relative_to(root)))
-        found += films
+        found += [_Found(film, False, bool(links) and film in links) for film in films]
         if pictures and films:
             _add(left_out, "pictures beside videos", pictures, root)
         elif len(pictures) == 1:
             _add(left_out, "single pictures", pictures, root)
         elif pictures and (folder == root or (folder.parent == root and split_of(folder.name))):
-            outer.append((folder, pictures))
+            outer.append((folder, pictures, folder in links))
         elif pictures:
-            found.append(folder)
-    for folder, pictures in sorted(outer, reverse=True):
-        if any(path.is_relative_to(folder) for path in found):
+            found.append(_Found(folder, True, folder in links))
+    for folder, pictures, linked in sorted(outer, reverse=True):
+        if any(place.path.is_relative_to(folder) for place in found):
             _add(left_out, "pictures beside the folders of clips", pictures, root)
         else:
-            found.append(folder)
+            found.append(_Found(folder, True, linked))
     return found
 
 
@@ -201,12 +236,15 @@ def _add(left_out: LeftOut, kind: str, files: list[pathlib.Path], root: pathlib.
 
 def _once(clips: list[Clip], root: pathlib.Path, left_out: LeftOut) -> list[Clip]:
     """Each file once, under its own name where that is in a split as well as under a link's."""
-    best: dict[pathlib.Path, Clip] = {}
-    inside = root.resolve()
-    real = {clip: clip.path.resolve() for clip in clips}
-    linked = {clip: real[clip] != inside / clip.path.relative_to(root) for clip in clips}
-    for clip in sorted(clips, key=lambda clip: (clip.split is None, linked[clip], clip.name)):
-        first = best.setdefault(real[clip], clip)
+    best: dict[str, Clip] = {}
+    inside = os.fspath(root.resolve())
+
+    def linked(clip: Clip) -> bool:
+        return clip.real != (os.path.join(inside, clip.path.relative_to(root)) if clip.path != root else inside)
+
+    twice = {real for real, count in collections.Counter(clip.real for clip in clips).items() if count > 1}
+    for clip in sorted(clips, key=lambda clip: (clip.split is None, clip.real in twice and linked(clip), clip.name)):
+        first = best.setdefault(clip.real, clip)
         if first is clip:
             continue
         if clip.split and clip.split != first.split:

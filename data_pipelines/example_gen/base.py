@@ -22,6 +22,7 @@ import tensorflow_datasets as tfds
 
 from data_pipelines import checks, files, record_index
 from data_pipelines.clips.errors import ClipError
+from data_pipelines.example_gen import engines
 
 Example = dict[str, Any]
 
@@ -158,11 +159,21 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             files.write_json(part.with_name(f"skipped-{split}.json"), skipped)
             self.notes += [f"skipped in {split!r}: {line}" for line in skipped]
 
+    def _told_of_workers(self):
+        """Within it `on_progress` is called as Beam's workers finish jobs."""
+        if not self._runner:
+            return contextlib.nullcontext()
+        from data_pipelines.example_gen import beam_generation
+
+        totals = {split: len(jobs) for split, jobs in self.planned().jobs.items() if jobs}
+        return beam_generation.progress(os.fspath(self.data_dir), totals, self.on_progress)
+
     def _download_and_prepare(self, dl_manager, download_config):
         # Runs inside TFDS's temporary folder, which becomes the data set by one rename when everything below has succeeded.
         self._runner = download_config.beam_runner
         try:
-            super()._download_and_prepare(dl_manager, download_config)
+            with self._told_of_workers():
+                super()._download_and_prepare(dl_manager, download_config)
         except Exception:
             self._collect_beam_skipped()  # a split whose clips are all bad: say that, not what the writer says
             raise
@@ -200,7 +211,8 @@ def build(
         download_mode=tfds.GenerateMode.REUSE_CACHE_IF_EXISTS if overwrite else tfds.GenerateMode.REUSE_DATASET_IF_EXISTS,
     )
     if beam_runner:
-        config = dataclasses.replace(config, beam_runner=beam_runner, beam_options=_pipeline_options(beam_options))
+        engines.check(beam_runner, beam_options or [])
+        config = dataclasses.replace(config, beam_runner=beam_runner, beam_options=engines.pipeline_options(beam_options))
     elif beam_options:
         raise ValueError(f"Beam options {beam_options} need a Beam runner (--runner).")
     _check_writable(target.parent)
@@ -218,6 +230,8 @@ def build(
                     raise OSError(errno.ENOSPC, reason) from error
                 if isinstance(error, OSError):
                     raise OSError(error.errno, f"Building {target} failed: {error}. Nothing was kept") from error
+                if beam_runner and not isinstance(error, ValueError):
+                    raise ValueError(f"Beam's {beam_runner} could not build {target}: {engines.reason(error)}") from error
                 raise
     return os.fspath(target)
 
@@ -250,14 +264,6 @@ def _kept_until_replaced(target: pathlib.Path):
             aside.rename(target)
         raise
     shutil.rmtree(aside, ignore_errors=True)
-
-
-def _pipeline_options(options: list[str] | None):
-    try:
-        from apache_beam.options.pipeline_options import PipelineOptions
-    except ImportError as error:
-        raise ValueError("A Beam runner needs the extra [beam]: pip install 'svg_tf[beam]'.") from error
-    return PipelineOptions(options or [])
 
 
 def _check_writable(directory: pathlib.Path) -> None:

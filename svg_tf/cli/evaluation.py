@@ -9,7 +9,7 @@ import tyro
 from data_pipelines import files
 from data_pipelines.checks import require
 from svg_tf import protocols, sources
-from svg_tf.cli.arguments import check_counts, text
+from svg_tf.cli.arguments import check_counts, size_of, text
 
 RunDir = tyro.conf.Positional[pathlib.Path]
 Split = Literal["test", "validation", "train"]
@@ -62,8 +62,15 @@ class Evaluate:
     """Draws of one sample of each sequence, for FVD's interval; default: as the convention says."""
     fvd_resize: protocols.Resize | None = None
     """How FVD enlarges frames; default: as usual for the network's weights."""
+    weights: Literal["averaged", "last", "best"] | None = None
+    """best: those of the lowest validation loss; default: averaged ones where the run has them, else the last."""
+    shard: str | None = None
+    """i/n: this is process i (from 0) of n that do this evaluation together, in one --out; cluster: as the variables of Slurm,
+    Kubernetes or TF_CONFIG say."""
     unfinished: bool = False
     """Evaluate a run before its end."""
+    image_size: str | None = None
+    """Frames of another size than the run's, as 64 or 64x80, of models whose weights do not depend on it (latents "map")."""
 
     def run(self):
         check_counts(self, names=("n_past", "n_future", "n_samples", "sequences", "random_windows", "batch_size"))
@@ -71,26 +78,33 @@ class Evaluate:
         out = self.out or self.run_dir / "evaluation"
         files.distinct_outputs([out], _given(self.run_dir, self.data_dir, self.digits_dir, self.lpips, self.fvd))
         from svg_tf import evaluation, training
+        from svg_tf.evaluation import ceiling, shards
 
-        model, experiment, step = training.load_finished_run(self.run_dir, self.unfinished)
+        shard, size = shards.shard_of(self.shard), size_of(self.image_size)
+        model, experiment, step = training.load_finished_run(self.run_dir, self.unfinished, self.weights, size)
         options = self._options(evaluation, experiment)
         elsewhere = sources.at(experiment, self.data, self.data_dir, self.digits_dir)
         chosen = sources.of(elsewhere).selection(self.sequences, self.moving, self.random_windows)
         length = options.n_past + options.n_future
+        top = ceiling.of(elsewhere, self.split, **chosen)
         result = evaluation.evaluate(
             model,
-            _load(elsewhere, self.split, length, self.batch_size, self.data_seed, **chosen),
+            _load(elsewhere, self.split, length, self.batch_size, self.data_seed, also=top.tensors, **chosen),
             options,
             out,
             description={
                 "run": self.run_dir.name,
                 "step": step,
+                **({"weights": self.weights} if self.weights else {}),
+                **({"image_size": self.image_size} if self.image_size else {}),
                 "data": elsewhere.data.name,
                 "split": self.split,
                 "data_seed": self.data_seed,
                 **chosen,
             },
             horizon=experiment.model.n_past + experiment.data.n_future,
+            shard=shard,
+            ceiling=top,
         )
         print(f"{out}: {result['n_sequences']} sequences, see report.md and curves.png")
 
@@ -245,8 +259,11 @@ def _given(*paths) -> list[pathlib.Path]:
     return [path for path in paths if path is not None]
 
 
-def _load(experiment, split, frames, batch_size, seed, **own):
-    from svg_tf import training
+def _load(experiment, split, frames, batch_size, seed, also=(), **own):
+    """also: tensors besides those of the model's family."""
+    from svg_tf import families, training
 
+    if also:
+        own["tensors"] = tuple(dict.fromkeys((*families.get(experiment.model.family).load("model").tensors, *also)))
     fixed = {"shuffle": False, "repeat": False, "drop_remainder": False}
     return training.load_data(experiment, split, frames, batch_size=batch_size, seed=seed, **fixed, **own)

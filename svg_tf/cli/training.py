@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from data_pipelines import command_line, files
+from data_pipelines import command_line, files, flags
 from svg_tf import config, presets
 
 EXIT_AGAIN = 75  # "temporary failure; the user is invited to retry" (sysexits.h)
@@ -33,9 +33,9 @@ def train(arguments: list[str]) -> int:
     default = presets.get(name)
 
     # The model's flags are those of the preset's family.
-    flags = tyro.conf.AvoidSubcommands[Annotated[config.ExperimentConfig, tyro.conf.arg(name="")]]
+    every_field = tyro.conf.AvoidSubcommands[Annotated[config.ExperimentConfig, tyro.conf.arg(name="")]]
 
-    def parsed(run_dir: pathlib.Path, experiment: flags = default):
+    def parsed(run_dir: pathlib.Path, experiment: every_field = default):
         """Train an experiment, or continue it where it stopped.
 
         Args:
@@ -44,14 +44,23 @@ def train(arguments: list[str]) -> int:
         """
         return _train(experiment, run_dir)
 
-    return tyro.cli(parsed, prog=f"svg-tf train {name}", args=arguments[1:])
+    return tyro.cli(parsed, prog=f"svg-tf train {name}", args=arguments[1:], registry=flags.REGISTRY)
 
 
 def _train(experiment: config.ExperimentConfig, run_dir: pathlib.Path) -> int:
+    from svg_tf.training import multi_worker
+
+    run_dir = files.local(run_dir, "--run-dir")
+    status = _status_of(experiment, run_dir)
+    if experiment.train.strategy == "multi_worker":
+        multi_worker.leave(status)
+    return status
+
+
+def _status_of(experiment: config.ExperimentConfig, run_dir: pathlib.Path) -> int:
     from svg_tf import training
     from svg_tf.training import callbacks, multi_worker
 
-    run_dir = files.local(run_dir, "--run-dir")
     try:
         training.train(experiment, run_dir)
     except (callbacks.Preempted, multi_worker.WorkerLost, files.InUseError) as stopped:

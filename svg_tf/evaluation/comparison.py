@@ -8,7 +8,7 @@ import numpy as np
 
 from data_pipelines import files
 from data_pipelines.checks import require
-from svg_tf.evaluation import plots, report
+from svg_tf.evaluation import ceiling, plots, report
 from svg_tf.evaluation.metrics import video
 
 Folder = str | os.PathLike
@@ -88,7 +88,15 @@ def _compared(groups: Groups) -> tuple[dict, list[str]]:
     baselines = {
         "copy of the last frame (moving only)": _row(first, "copy_last", "moving", metrics),
         "blank frame": _row(first, "blank", "all", metrics),
+        "simulator": _row(first, "simulator_best", "all", metrics),
     }
+    for label, group in groups.items():
+        if all(f"redrawn_{m}" in scores for _, scores in group for m in metrics):
+            redrawn = {m: np.mean([scores[f"redrawn_{m}"] for _, scores in group], axis=0, dtype=np.float64) for m in metrics}
+            baselines[f"{label}: true frames redrawn from their codes"] = {
+                m: report.statistics(values, n_past) for m, values in redrawn.items()
+            }
+    shares = {label: _shares(pooled[label], *groups[labels[0]][0], metrics) for label in labels}
     comparison = {
         "options": {name: first["options"][name] for name in _SHARED_OPTIONS},
         "samples": {label: group[0][0]["drawn_samples"] for label, group in groups.items()},
@@ -98,6 +106,7 @@ def _compared(groups: Groups) -> tuple[dict, list[str]]:
         "data_sha256": first["data_sha256"],
         "n_sequences": first["n_sequences"],
         "rows": rows | {name: row for name, row in baselines.items() if row},
+        "shares": {label: entries for label, entries in shares.items() if entries},
         "paired_differences": [
             {"of": a, "minus": b}
             | {m: _paired(pooled[a][m] - pooled[b][m], _runs(rows[a][m], rows[b][m]), n_past) for m in metrics}
@@ -120,6 +129,17 @@ def _row(result: dict, row: str, subset: str, metrics) -> dict:
     return {m: entry for m, entry in entries.items() if entry}
 
 
+def _shares(best: dict, first: dict, scores: dict, metrics) -> dict:
+    """{metric: `ceiling.share`} of pooled best-of-S scores; floor and ceiling are those of the first evaluation."""
+    known = [m for m in metrics if m in first.get("shares", {})]
+
+    def of_sequences(values):
+        return values.mean(axis=1, dtype=np.float64)
+
+    ends = {m: [of_sequences(scores[f"{row}_{m}"]) for row in ("blank", "simulator_best")] for m in known}
+    return {m: ceiling.share(of_sequences(best[m]), *ends[m]) for m in known}
+
+
 def _runs(a: dict, b: dict) -> list[float]:
     """Differences of runs of the same rank in their groups, where the groups are equally large."""
     return [x - y for x, y in zip(a["runs"], b["runs"], strict=True)] if len(a["runs"]) == len(b["runs"]) else []
@@ -137,6 +157,8 @@ def _paired(difference: np.ndarray, runs: list[float], n_past: int) -> dict:
 def markdown(comparison: dict, metrics, first: dict) -> str:
     o = comparison["options"]
     digits = {m: 2 if m == "psnr" else 4 for m in metrics}
+    titles = [report.title(m, first) for m in metrics]
+    shared = list(next(iter(comparison["shares"].values()), {}))
     lines = [
         "# Comparison",
         "",
@@ -144,14 +166,19 @@ def markdown(comparison: dict, metrics, first: dict) -> str:
         f"`{o['protocol']}`. Best of S per sequence and metric; means over sequences ± 95 % confidence"
         + ("; in brackets the single runs, which differ in their seed." if max(comparison["runs"].values()) > 1 else "."),
         "",
-        "| | S | " + " | ".join(report.title(m, first) for m in metrics) + " |",
-        "|---" * (len(metrics) + 2) + "|",
+        "| | S | " + " | ".join([*titles, *(f"share in {report.title(m, first)}" for m in shared)]) + " |",
+        "|---" * (len(metrics) + len(shared) + 2) + "|",
     ]
+    samples = comparison["samples"] | {"simulator": first.get("ceiling", {}).get("samples", "")}
     for label, row in comparison["rows"].items():
         cells = [_cell(row.get(m), digits[m]) for m in metrics]
-        lines.append(f"| {label} | {comparison['samples'].get(label, '')} | " + " | ".join(cells) + " |")
+        fixed = {"blank frame": "0", "simulator": "1"}.get(label, "")
+        cells += [fixed or ceiling.text(comparison["shares"].get(label, {}).get(m)) for m in shared]
+        lines.append(f"| {label} | {samples.get(label, '')} | " + " | ".join(cells) + " |")
+    if "ceiling" in first:
+        lines += ["", ceiling.sentence(first["ceiling"])]
     lines += ["", "Paired differences (sequence by sequence), overall and in the late half of the predicted steps:", ""]
-    lines += ["| | steps | " + " | ".join(report.title(m, first) for m in metrics) + " |", "|---" * (len(metrics) + 2) + "|"]
+    lines += ["| | steps | " + " | ".join(titles) + " |", "|---" * (len(metrics) + 2) + "|"]
     for pair in comparison["paired_differences"]:
         name = f"{pair['of']} − {pair['minus']}"
         for steps, entries in (("all", [pair[m] for m in metrics]), ("late", [pair[m]["late_half"] for m in metrics])):

@@ -3,32 +3,33 @@
 Sequences are regrouped into chunks of a fixed number, whatever batch size they come in, and sequence i is sampled with
 the seed pair (seed, i): the same options give the same report. Of the samples only scores are kept, one file for each
 chunk; the shown samples are drawn again by number. Finished chunks are not computed twice: an interrupted evaluation
-goes on where it stopped.
+goes on where it stopped. All devices of a machine, and several processes (`shards`), may work on one evaluation.
 """
 
+import contextlib
 import dataclasses
 import hashlib
-import io
 import json
 import pathlib
 import shutil
 import time
-import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from data_pipelines import files
+from data_pipelines import claims, files
 from data_pipelines.checks import integer, one_of, require
 from svg_tf import config, protocols, visualization
+from svg_tf.evaluation import chunks as chunk_files
+from svg_tf.evaluation import devices, report, shards
 from svg_tf.evaluation import fvd as fvd_scores
-from svg_tf.evaluation import report
+from svg_tf.evaluation.ceiling import STATES, Ceiling
+from svg_tf.evaluation.chunks import CHUNK, Chunk
 from svg_tf.evaluation.metrics import frame, perceptual, video
-from svg_tf.families.interface import BoundsLikelihood
+from svg_tf.families.interface import BoundsLikelihood, RedrawsFrames
 
-CHUNK = 8  # sequences computed together; the last chunk is filled up with copies
 SAMPLES_AT_ONCE = 20
 _DIVERSITY_SAMPLES = 10  # diversity compares all pairs, whose frames must be in memory together
 _STILL = 1e-6
@@ -78,15 +79,17 @@ class Options:
             one_of("fvd_convention", self.fvd_convention, fvd_scores.CONVENTIONS)
 
 
-class _Chunk(NamedTuple):
-    number: int
-    frames: np.ndarray  # float32 [CHUNK, T, H, W, C], the last ones copies where `count` < CHUNK
-    count: int
-    moving: np.ndarray  # bool [count]
-
-
 def evaluate(
-    model, data, options: Options, out_dir, *, description: dict | None = None, horizon: int | None = None, progress=print
+    model,
+    data,
+    options: Options,
+    out_dir,
+    *,
+    description: dict | None = None,
+    horizon: int | None = None,
+    progress=print,
+    shard: shards.Shard | None = None,
+    ceiling: Ceiling = Ceiling(),  # noqa: B008
 ) -> dict:
     """Samples futures of every sequence, scores them, and writes report.json, report.md, scores.npz, curves.png and GIFs.
 
@@ -100,19 +103,23 @@ def evaluate(
         continued; one with another evaluation is refused.
       description: JSON-serializable facts about run and data (names, step, split) for the report.
       horizon: frames of a training sequence (n_past + n_future there), marked in the curves; None: unknown.
-      progress: called with a line of text after each chunk.
+      progress: called with a line of text after each chunk; it tells of all processes together.
+      ceiling: futures by the data's own rules, scored as the model's (see `svg_tf.evaluation.ceiling`).
+      shard: which of several processes this is, that do this evaluation together in one `out_dir`; None: it does it alone.
 
     Returns: the report as a dict. Raises `ValueError`, before any work is done, for sequences that are too short or do not fit
     the model, weight files that are missing or have another checksum, an `out_dir` of another evaluation, or one in which another
-    process evaluates (`files.InUseError`).
+    process evaluates alone (`files.InUseError`).
     """
     out_dir = files.local(out_dir, "the evaluation's folder")
     report.require_matplotlib()
     files.distinct_outputs([out_dir], [path for path in (options.lpips, options.fvd) if path])
     batches = _batches(data)
-    _check_first(model, next(iter(batches), None), options)
-    lpips = perceptual.LPIPS(options.lpips, options.lpips_sha256) if options.lpips else None
-    fvd = perceptual.FVD(options.fvd, options.fvd_sha256, options.fvd_resize or "") if options.fvd else None
+    first = next(iter(batches), None)
+    _check_first(model, first, options)
+    ceiling = ceiling.checked(first)
+    networks = [_Networks.load(options, device) for device in devices.of(model)]
+    lpips, fvd = networks[0]
     if fvd:
         fvd_scores.check(fvd, options)
     header = {
@@ -122,39 +129,82 @@ def evaluate(
         "description": description or {},
         "horizon": horizon,
         "drawn_samples": _drawn(model, options),
+        "ceiling": ceiling.facts(options.n_samples),
         "lpips_sha256": lpips.sha256 if lpips else None,
         "fvd_sha256": fvd.sha256 if fvd else None,
         "fvd_settings": {"convention": fvd_scores.name_of(options), "resize": fvd.resize} if fvd else None,
     }
-    with files.locked(out_dir, "evaluates into"):
-        work = _open(out_dir, header)
-        count = _score_all(model, batches, options, work, lpips, fvd, progress)
-        scores = _gather(work, count)
-        np_scores, result = report.summarize(header, scores, HIGHER_IS_BETTER)
-        _save(out_dir / "scores.npz", np_scores)
-        result["shown"] = _show(model, batches, scores, options, out_dir)
-        report.write(result, out_dir)
-        shutil.rmtree(work)
+    with contextlib.ExitStack() as stack:
+        if shard is None:
+            stack.enter_context(files.locked(out_dir, "evaluates into"))
+        work = _open(out_dir, header, together=shard is not None)
+        finished = out_dir / "report.json"
+        if not finished.exists():
+            held = stack.enter_context(claims.Claims(work / "claims"))
+            count = _score_all(model, batches, options, work, networks, ceiling, held, shard or shards.Shard(), progress)
+            if shards.wait_for_turn(held, finished.exists):
+                return _report(model, batches, options, work, header, count)
+    shutil.rmtree(work, ignore_errors=True)  # what a slow process has left in it
+    return json.loads(finished.read_text(encoding="utf-8"))
+
+
+class _Networks(NamedTuple):
+    """LPIPS and FVD of one device."""
+
+    lpips: perceptual.LPIPS | None
+    fvd: perceptual.FVD | None
+
+    @classmethod
+    def load(cls, options: Options, device: str) -> "_Networks":
+        def made(_):
+            lpips = perceptual.LPIPS(options.lpips, options.lpips_sha256) if options.lpips else None
+            return cls(
+                lpips, perceptual.FVD(options.fvd, options.fvd_sha256, options.fvd_resize or "") if options.fvd else None
+            )
+
+        return devices.on(device, made)(None)
+
+
+def _report(model, batches, options: Options, work: pathlib.Path, header: dict, count: int) -> dict:
+    """Writes the report of chunks that are all there."""
+    out_dir, scores = work.parent, chunk_files.gather(work, count)
+    np_scores, result = report.summarize(header, scores, HIGHER_IS_BETTER)
+    chunk_files.save(out_dir / "scores.npz", np_scores)
+    result["shown"] = _show(model, batches, scores, options, out_dir)
+    report.write(result, out_dir)
+    shutil.rmtree(work, ignore_errors=True)
     return result
 
 
-def _score_all(model, batches, options: Options, work: pathlib.Path, lpips, fvd, progress) -> int:
-    """Scores every chunk that is not there yet. Returns the number of sequences."""
+def _score_all(model, batches, options: Options, work: pathlib.Path, networks, ceiling, held, shard, progress) -> int:
+    """Returns the number of sequences once all chunks are scored, here or by other processes."""
     total, start = _total(batches, options), time.monotonic()
-    count = fresh = 0
-    for chunk in _chunks(batches, options):
-        path = work / f"chunk-{chunk.number:06d}.npz"
-        if _load_chunk(path, chunk) is None:
-            _save(path, _score(model, chunk, options, lpips, fvd))
-            fresh += 1
-        count += chunk.count
-        left = ""
-        if fresh and total:
-            seconds = int((time.monotonic() - start) / fresh * (total - count) / CHUNK)
-            left = f", {seconds // 60}:{seconds % 60:02d} left"
-        progress(f"{count}/{total or '?'} sequences{left}")
-    require(count > 0, "The data holds no sequence.")
-    return count
+    require(total > 0, "The data holds no sequence.")
+    finished = work.parent / "report.json"
+    before: list[int] = []
+
+    def tell() -> None:
+        done = min(total, CHUNK * chunk_files.how_many(work))
+        if done in before[-1:]:
+            return
+        before.append(done)
+        seconds = int((time.monotonic() - start) / max(1, done - before[0]) * (total - done))
+        left = f", {seconds // 60}:{seconds % 60:02d} left" if done > before[0] else ""
+        progress(f"{done}/{total} sequences{left}")
+
+    functions = []
+    for device, (lpips, fvd) in zip(devices.of(model), networks, strict=True):
+        own = devices.copy(model, device) if functions else model
+        functions.append(devices.on(device, lambda chunk, own=own, n=(lpips, fvd): _score(own, chunk, options, ceiling, *n)))
+    pieces = shards.Pieces(
+        read=lambda: _chunks(batches, options),
+        count=-(-total // CHUNK),
+        is_done=lambda chunk: chunk_files.is_done(work, chunk),
+        seems_done=lambda number: chunk_files.path_of(work, number).exists(),
+        save=lambda chunk, scores: chunk_files.save(chunk_files.path_of(work, chunk.number), scores),
+    )
+    shards.score_all(pieces, functions, held, shard, over=finished.exists, progress=tell)
+    return total
 
 
 def weights_checksum(model) -> str:
@@ -195,17 +245,19 @@ def _check_first(model, batch, options: Options) -> None:
         raise ValueError(f"SSIM protocol {options.protocol!r} needs larger frames than {height} x {width} pixels.")
 
 
-def _total(batches, options: Options) -> int | None:
-    """Sequences to come; None where unknown."""
-    if isinstance(batches, list):
-        known = sum(len(batch["frames"]) for batch in batches)
-        return min(known, options.sequences) if options.sequences else known
-    return options.sequences
+def _total(batches, options: Options) -> int:
+    """Sequences to come. Data of unknown length are read once: next to the samples, that costs little."""
+    count = 0
+    for batch in batches:
+        count += len(batch["frames"])
+        if options.sequences and count >= options.sequences:
+            return options.sequences
+    return count
 
 
-def _chunks(batches, options: Options) -> Iterator[_Chunk]:
+def _chunks(batches, options: Options) -> Iterator[Chunk]:
     """Regroups batches of any size into chunks of CHUNK sequences, cut to the evaluated frames."""
-    pending: list[tuple[np.ndarray, bool]] = []
+    pending: list[tuple[np.ndarray, bool, dict]] = []
     number = seen = 0
     steps = options.n_past + options.n_future
 
@@ -213,16 +265,19 @@ def _chunks(batches, options: Options) -> Iterator[_Chunk]:
         nonlocal number
         count = min(len(pending), CHUNK)
         rows, pending[:CHUNK] = pending[:CHUNK], []
-        frames = np.stack([row for row, _ in rows] + [rows[-1][0]] * (CHUNK - count))
+        filled = rows + [rows[-1]] * (CHUNK - count)
+        frames, states = np.stack([row for row, *_ in filled]), {k: np.stack([row[2][k] for row in filled]) for k in rows[0][2]}
         number += 1
-        return _Chunk(number - 1, frames, count, np.array([moving for _, moving in rows]))
+        return Chunk(number - 1, frames, count, np.array([moving for _, moving, _ in rows]), states)
 
     for batch in batches:
         frames = np.asarray(batch["frames"], np.float32)[:, :steps]
         if options.sequences:
             frames = frames[: options.sequences - seen]
         seen += len(frames)
-        pending += zip(frames, _moving(frames, batch.get("velocities"), options), strict=True)
+        states = {k: np.asarray(batch[k])[: len(frames)] for k in STATES if k in batch}
+        of_rows = [{k: value[i] for k, value in states.items()} for i in range(len(frames))]
+        pending += zip(frames, _moving(frames, batch.get("velocities"), options), of_rows, strict=True)
         while len(pending) >= CHUNK:
             yield take()
         if options.sequences and seen >= options.sequences:
@@ -240,27 +295,32 @@ def _moving(frames, velocities, options: Options) -> np.ndarray:
     return change.reshape(len(frames), -1).max(axis=1) > _STILL
 
 
-def _score(model, chunk: _Chunk, options: Options, lpips, fvd) -> dict[str, np.ndarray]:
+def _score(model, chunk: Chunk, options: Options, ceiling: Ceiling, lpips, fvd) -> dict[str, np.ndarray]:
     """All that is kept of a chunk: scores [count, S, n_future] of each metric, baselines, the bound, features for FVD."""
     frames, past = chunk.frames, options.n_past
     context, future = frames[:, :past], frames[:, past:]
     seeds = _seeds(options.seed, chunk.number)
-    kept: dict[str, list] = {}
     out: dict[str, Any] = {}
     drawn = _drawn(model, options)
-    for first in range(0, drawn, SAMPLES_AT_ONCE):
-        n = min(SAMPLES_AT_ONCE, drawn - first)
+
+    def of_model(n, first):
         samples = np.asarray(_generate(model, context, options, n, seeds, first))
-        for name, value in _metrics(future[:, None], samples, options.protocol, lpips).items():
-            kept.setdefault(name, []).append(value)
         if first == 0:
             if n > 1:
                 out["diversity"] = video.diversity(samples[:, :_DIVERSITY_SAMPLES])
             if fvd:
-                out |= fvd_scores.features(fvd, options, context, future, samples, drawn)
-    out |= {f"model_{name}": np.concatenate(parts, axis=1) for name, parts in kept.items()}
+                out.update(fvd_scores.features(fvd, options, context, future, samples, drawn))
+        return samples
+
+    out |= _score_samples("model", of_model, drawn, future, options, lpips)
+    if ceiling.simulator:
+        of_rules = ceiling.continuing(chunk, options)
+        out |= _score_samples("simulator", of_rules, options.n_samples, future, options, lpips)
     copied = np.broadcast_to(context[:, -1:], future.shape)
-    for row, predicted in (("copy_last", copied), ("blank", np.zeros_like(future))):
+    others = [("copy_last", copied), ("blank", np.zeros_like(future))]
+    if model.can(RedrawsFrames):
+        others.append(("redrawn", np.asarray(model.redraw(frames))[:, past - 1 :]))
+    for row, predicted in others:
         out |= {f"{row}_{name}": value for name, value in _metrics(future, predicted, options.protocol, lpips).items()}
     counted = (model.bound_frames or frames.shape[1]) if model.can(BoundsLikelihood) else None
     if counted is not None and counted <= frames.shape[1]:  # a model may bound just so many frames: the first ones
@@ -268,7 +328,17 @@ def _score(model, chunk: _Chunk, options: Options, lpips, fvd) -> dict[str, np.n
         out |= {f"{report.TERM}{name}": np.asarray(values) for name, values in bound.terms.items()}
         out |= {"nats": np.asarray(bound.nats)} if bound.nats is not None else {}
     out = {name: value[: chunk.count] for name, value in out.items()}
-    return out | {"moving": chunk.moving, "frames_sha256": _frames_checksum(chunk)}
+    return out | {"moving": chunk.moving, "frames_sha256": chunk.frames_checksum()}
+
+
+def _score_samples(row: str, draw, count: int, future, options: Options, lpips) -> dict[str, np.ndarray]:
+    """Scores {row_metric: [B, count, n_future]} of samples that `draw` (how many, the first one's number) gives in parts."""
+    kept: dict[str, list] = {}
+    for first in range(0, count, SAMPLES_AT_ONCE):
+        samples = draw(min(SAMPLES_AT_ONCE, count - first), first)
+        for name, value in _metrics(future[:, None], samples, options.protocol, lpips).items():
+            kept.setdefault(f"{row}_{name}", []).append(value)
+    return {name: np.concatenate(parts, axis=1) for name, parts in kept.items()}
 
 
 def _metrics(truth, predicted, protocol, lpips) -> dict[str, np.ndarray]:
@@ -330,13 +400,17 @@ def _show(model, batches, scores, options: Options, out_dir: pathlib.Path) -> li
     return shown
 
 
-def _open(out_dir: pathlib.Path, header: dict) -> pathlib.Path:
-    """The folder for chunks. Raises `ValueError` where `out_dir` holds another evaluation."""
+def _open(out_dir: pathlib.Path, header: dict, together: bool) -> pathlib.Path:
+    """The folder for chunks. Raises `ValueError` where `out_dir` holds another evaluation, or a complete one that no other
+    process (together) has just written."""
     work = out_dir / "unfinished"
     path = work / "evaluation.json"
     text = json.dumps(header, indent=1, sort_keys=True)
     finished = out_dir / "report.json"
     if finished.exists():
+        wanted = json.loads(text)
+        if together and report.read(out_dir)[0].items() >= wanted.items():
+            return work
         raise ValueError(f"{finished} exists: the evaluation there is complete. Choose another folder, or remove this one.")
     if path.exists() and path.read_text(encoding="utf-8") != text:
         raise ValueError(
@@ -346,37 +420,3 @@ def _open(out_dir: pathlib.Path, header: dict) -> pathlib.Path:
     if not path.exists():
         files.write(path, text)
     return work
-
-
-def _frames_checksum(chunk: _Chunk) -> np.ndarray:
-    return np.frombuffer(hashlib.sha256(chunk.frames[: chunk.count].tobytes()).digest(), np.uint8)
-
-
-def _save(path: pathlib.Path, arrays: dict[str, np.ndarray]) -> None:
-    stream = io.BytesIO()
-    np.savez(stream, **arrays)
-    files.write(path, stream.getvalue())
-
-
-def _load_chunk(path: pathlib.Path, chunk: _Chunk | None = None) -> dict[str, np.ndarray] | None:
-    """A finished chunk, or None where it is absent or damaged. Raises `ValueError` where it was made from other frames."""
-    if not path.exists():
-        return None
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
-        return None
-    if chunk is not None and not np.array_equal(arrays.get("frames_sha256"), _frames_checksum(chunk)):
-        raise ValueError(
-            f"{path} was computed from other frames than the data now gives: the data has changed. Remove {path.parent}."
-        )
-    return arrays
-
-
-def _gather(work: pathlib.Path, count: int) -> dict[str, np.ndarray]:
-    """The scores of all chunks, in order."""
-    chunks = [_load_chunk(work / f"chunk-{i:06d}.npz") for i in range(-(-count // CHUNK))]
-    scores = {name: np.concatenate([c[name] for c in chunks]) for name in chunks[0] if name != "frames_sha256"}
-    scores["data_sha256"] = hashlib.sha256(b"".join(c["frames_sha256"].tobytes() for c in chunks)).hexdigest()
-    return scores

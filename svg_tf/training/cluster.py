@@ -1,16 +1,15 @@
 """Which devices and machines train together: strategies, and the cluster of several machines."""
 
-import json
 import logging
 import os
-import re
 import socket
 import time
 
 import tensorflow as tf
 
 from data_pipelines.checks import require
-from svg_tf.training import slurm
+from svg_tf import clusters
+from svg_tf.clusters import tf_config
 
 NAMES_KNOWN_AFTER = 60.0  # seconds
 log = logging.getLogger(__name__)
@@ -59,44 +58,15 @@ def _wait_for_names(workers: list[str]) -> None:
 
 
 def _resolver():
-    """The cluster that TF_CONFIG describes, else that of Slurm."""
+    """The cluster that TF_CONFIG describes, else that of Slurm or Kubernetes."""
     if os.environ.get("TF_CONFIG"):
-        _check_tf_config(os.environ["TF_CONFIG"])
+        tf_config.parsed(os.environ["TF_CONFIG"])
         return tf.distribute.cluster_resolver.TFConfigClusterResolver()
-    if os.environ.get("SLURM_STEP_NUM_TASKS", "1") != "1":
-        workers, rank = slurm.workers(os.environ)
-        spec = tf.train.ClusterSpec({"worker": workers})
-        return tf.distribute.cluster_resolver.SimpleClusterResolver(spec, task_type="worker", task_id=rank, rpc_layer="grpc")
-    raise ValueError(
-        "strategy 'multi_worker' needs a cluster: set TF_CONFIG on each machine (cluster and its own task), or start the job's "
-        "steps by Slurm (srun). On one machine take strategy 'mirrored'."
-    )
-
-
-def _check_tf_config(text: str) -> None:
-    """Raises `ValueError` in one line for a TF_CONFIG that TensorFlow would wait for, or fail on, for ever."""
-    example = '{"cluster": {"worker": ["host-a:12345", "host-b:12345"]}, "task": {"type": "worker", "index": 0}}'
-    try:
-        values = json.loads(text)
-        jobs, task = dict(values["cluster"]), values["task"]
-        kind, index = task["type"], task["index"]
-        hosts = {job: list(addresses) for job, addresses in jobs.items()}
-        own = hosts[kind]
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"TF_CONFIG must be JSON such as {example}; got {text[:200]!r} ({error!r}).") from error
-    number = int(index) if isinstance(index, int | str) and re.fullmatch("[0-9]{1,5}", str(index)) else -1
-    require(0 <= number < len(own), f"TF_CONFIG: the task's index must be one of {kind}'s, in [0, {len(own)}); got {index!r}.")
-    everyone = [address for addresses in hosts.values() for address in addresses]
-    for one in everyone:
-        host, colon, port = one.rpartition(":") if isinstance(one, str) else ("", "", "")
-        if not (host and colon and port.isascii() and port.isdigit() and 0 < int(port) < 65536) or re.search(r"[/\s]", one):
-            raise ValueError(f"TF_CONFIG: workers must be host:port, such as 'host-a:12345'; got {one!r}.")
-    twice = next((one for one in everyone if everyone.count(one) > 1), None)
-    require(twice is None, f"TF_CONFIG: each worker needs an address of its own; {twice!r} is there twice.")
-    require(
-        set(hosts) <= {"chief", "worker"} and len(hosts.get("chief", [])) <= 1,
-        f"TF_CONFIG: jobs must be 'worker' (and one 'chief'), got {sorted(hosts)} and task {kind!r}.",
-    )
+    found = clusters.workers()
+    advice = f"strategy 'multi_worker' needs a cluster: {clusters.ADVICE}. On one machine take strategy 'mirrored'."
+    require(found is not None, advice)
+    spec = tf.train.ClusterSpec({"worker": found.addresses})
+    return tf.distribute.cluster_resolver.SimpleClusterResolver(spec, task_type="worker", task_id=found.index, rpc_layer="grpc")
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:

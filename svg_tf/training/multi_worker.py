@@ -10,15 +10,22 @@ each worker's wish to stop goes into the step's one reduction, so that all learn
 """
 
 import contextlib
+import logging
+import os
 import re
+import sys
+import time
+from typing import NoReturn
 
 import keras
 import tensorflow as tf
 
+from svg_tf import clusters
 from svg_tf.training import cluster
 from svg_tf.training.callbacks import Preempted
 
 LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
+FIRST_GOES_LAST = 1.0  # seconds
 
 
 class WorkerLost(RuntimeError):
@@ -28,13 +35,32 @@ class WorkerLost(RuntimeError):
 @contextlib.contextmanager
 def watched():
     """Within it, what TensorFlow raises where another worker is gone becomes `WorkerLost`: at the start, too, when weights are
-    shared out."""
+    shared out. TensorFlow's lines on each collective operation are not printed."""
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(max(level, logging.WARNING))
     try:
         yield
     except LOST as error:
         raise WorkerLost(
             f"A worker of this job is gone ({reason(error)}). Start all workers again: they go on from the last checkpoint."
         ) from error
+    finally:
+        logger.setLevel(level)
+
+
+def leave(status: int) -> NoReturn:
+    """Ends this worker's program at once, when it has nothing left to do: TensorFlow needs up to a minute to part a cluster.
+
+    The first worker, whom the others ask for the cluster's state, goes last.
+    """
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    if clusters.rank()[0] == 0:
+        time.sleep(FIRST_GOES_LAST)
+    os._exit(status)
 
 
 def reason(error: tf.errors.OpError) -> str:

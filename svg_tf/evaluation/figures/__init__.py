@@ -5,6 +5,7 @@ beside       Fig. 9: samples of several models under one truth
 velocity     Fig. 5: how the digit moves, in samples and in truth
 uncertainty  Fig. 6: the learned prior's sigma against true collisions
 frame_rates  frames between frames
+keypoints    what stands for a frame, and where it goes, over truth and samples
 
 Each is a function that checks its arguments before it works, and a `Figure`, by which the command line draws it from a run.
 `of(model)` gives those of a model, its family's own ones included. Figs. 7 and 8 are `svg_tf.evaluation.comparison`.
@@ -16,6 +17,7 @@ from svg_tf.evaluation.figures.beside import beside_figure
 from svg_tf.evaluation.figures.common import publish
 from svg_tf.evaluation.figures.figure import Figure, Setting
 from svg_tf.evaluation.figures.frame_rates import frame_rate_clips
+from svg_tf.evaluation.figures.keypoints import keypoint_figure
 from svg_tf.evaluation.figures.moving_digits import visible_collisions
 from svg_tf.evaluation.figures.samples import sample_figure
 from svg_tf.evaluation.figures.uncertainty import uncertainty_figure
@@ -30,6 +32,7 @@ __all__ = [
     "Setting",
     "beside_figure",
     "frame_rate_clips",
+    "keypoint_figure",
     "of",
     "publish",
     "sample_figure",

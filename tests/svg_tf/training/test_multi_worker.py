@@ -5,10 +5,12 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -122,8 +124,12 @@ def test_the_command_line_past_progress_validation_checkpoints_and_ends(tmp_path
     }  # fmt: skip
     flags = [part for name, value in flags.items() for part in (f"--{name}", str(value))]
     command = ["-m", "svg_tf.cli", "train", "smmnist_mini", "--run-dir", str(tmp_path / "run"), *flags]
-    (chief, printed, error), (other, silent, also) = outputs(launched([command, command]))
+    processes = launched([command, command])
+    (chief, printed, error), (other, silent, also) = outputs(processes)
     assert (chief, other) == (0, 0), (error[-3000:], also[-3000:])
+    # Ended within 10 seconds of the last checkpoint; twice that, for machines that do other work.
+    assert time.time() - (tmp_path / "run" / "checkpoints" / "step-00000110.npz").stat().st_mtime < 20
+    assert "Collective" not in error + also and len(error.splitlines()) < 12, error
     assert [line.split()[1] for line in printed.splitlines() if line.startswith("step ")] == ["50/110", "100/110", "110/110"]
     assert "step " not in silent
     assert last_step(tmp_path / "run") == 110
@@ -195,6 +201,35 @@ def test_two_workers_with_two_devices_each_equal_one(tmp_path):
     for code, error in ended(workers):
         assert code == 0, error[-3000:]
     compare(tmp_path / "one", tmp_path / "four")
+
+
+def test_a_run_of_one_replica_goes_on_on_two_in_another_folder(tmp_path):
+    first_epoch = dataclasses.replace(TINY, train=dataclasses.replace(TINY.train, epochs=1))
+    training.train(first_epoch, tmp_path / "one", verbose=False)
+    shutil.copytree(tmp_path / "one", tmp_path / "elsewhere" / "moved")
+    workers = start(tmp_path / "elsewhere" / "moved", 2)
+    training.train(TINY, tmp_path / "one", verbose=False)
+    for code, error in ended(workers):
+        assert code == 0, error[-3000:]
+    compare(tmp_path / "one", tmp_path / "elsewhere" / "moved")
+    before, after = (weights(tmp_path / name, 4) for name in ("one", "elsewhere/moved"))  # nothing was made anew
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+    one, two = (curves(tmp_path / name / "logs") for name in ("one", "elsewhere/moved"))
+    assert set(one) == set(two) and [key for key in one if key[0].startswith("epoch/")]
+    for key, value in one.items():
+        if not key[0].startswith("speed/"):
+            np.testing.assert_allclose(two[key], value, rtol=1e-4, atol=1e-6, err_msg=str(key))
+
+
+def curves(logs):
+    """(tag, step) -> value of the scalars, of all of a run's files."""
+    found = {}
+    for file in sorted(logs.rglob("events*")):
+        for event in tf.compat.v1.train.summary_iterator(str(file)):
+            for value in event.summary.value:
+                if value.tensor.dtype == tf.float32.as_datatype_enum and not value.tensor.tensor_shape.dim:
+                    found[value.tag, file.parent.name, event.step] = float(tf.make_ndarray(value.tensor))
+    return found
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,7 @@ def test_parameters_of_one_channel_and_of_plain_heads():
     ("changes", "message"),
     [
         ({"image_size": 36}, "divisible by 8, got 36"),
+        ({"image_size": (16, 20)}, "divisible by 8, got 16x20"),
         ({"kernel_size": 17}, "kernel_size must be at most image_size, 16; got 17"),
         ({"kernel_size": 4}, "kernel_size must be odd, got 4"),
         ({"lstm_kernel_size": 2}, "lstm_kernel_size must be odd"),
@@ -108,7 +109,7 @@ def test_presets_are_runs(name):
     model = presets.get(name).model
     assert model.latents == ("time_variant" if "variant" in name else "none" if name.endswith("det") else "time_invariant")
     reach = model.kernel_size // 2
-    assert "mnist" not in name or reach >= model.image_size // 16  # no digit moves further
+    assert "mnist" not in name or reach >= max(model.frame_shape[:2]) // 16  # no digit moves further
 
 
 def test_frames_of_another_number_than_the_towers(invariant):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from svg_tf.training import slurm
+from svg_tf.clusters import slurm
 
 STEP = {
     "SLURM_PROCID": "2",

@@ -16,6 +16,30 @@ _HOSTS = re.compile(rf"([A-Za-z0-9.-]+)(?:\[({_RANGE}(?:,{_RANGE})*)\])?(?:,|$)"
 _COUNTS = re.compile(r"([0-9]{1,5})(?:\(x([0-9]{1,5})\))?(?:,|$)")
 
 
+def is_step(environment: Mapping[str, str]) -> bool:
+    """Whether this is one of several tasks of a step."""
+    return environment.get("SLURM_STEP_NUM_TASKS", "1") != "1"
+
+
+def rank(environment: Mapping[str, str]) -> tuple[int, int] | None:
+    """(number, how many) of this task in its step, or else in its array of jobs; None where there is neither.
+
+    An array may begin at any number, but must have no gaps. Raises `ValueError` for variables that do not agree.
+    """
+    if is_step(environment):
+        names, first = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"), 0
+    elif environment.get("SLURM_ARRAY_TASK_ID"):
+        names, first = ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT"), environment.get("SLURM_ARRAY_TASK_MIN", "0")
+    else:
+        return None
+    texts = [environment.get(name, "") for name in names]
+    good = all(re.fullmatch("[0-9]{1,9}", str(text)) for text in (*texts, first))
+    index, count = (int(texts[0]) - int(first), int(texts[1])) if good else (0, 0)
+    shown = ", ".join(f"{name}={text!r}" for name, text in zip(names, texts, strict=True))
+    require(0 <= index < count, f"Slurm's variables do not agree (an array must have no gaps): {shown}.")
+    return index, count
+
+
 def workers(environment: Mapping[str, str]) -> tuple[list[str], int]:
     """("host:port" of each task in the order of ranks, this task's rank).
 
