@@ -17,7 +17,7 @@ from svg_tf.families.savp.config import SAVPConfig
 from svg_tf.families.savp.model import SAVP
 from svg_tf.serving import signatures
 from svg_tf.serving.limits import Limits
-from svg_tf.training import callbacks, optimizers
+from svg_tf.training import averaging, callbacks, optimizers
 from svg_tf.training.state import TrainingState
 
 TINY = SAVPConfig(
@@ -296,6 +296,16 @@ def test_each_update_moves_its_own(game):
     assert len(of_norms) == 16  # they are in checkpoints
     moved = {id(v) for u in game.program.updates for v in u.variables()}
     assert moved == {id(v) for v in game.trainable_variables}
+
+
+def test_averaged_weights_run_the_losses_too():
+    """Nothing moves but what averaged weights lack: here the vectors of their spectral norms."""
+    model = made(variant="gan")
+    before = TrainingState(model, with_optimizer=False).values()
+    averaging.compute_statistics(model, tf.data.Dataset.from_tensors({"frames": frames_of()}), 0, 5)
+    after = TrainingState(model, with_optimizer=False).values()
+    moved = {path for path, value in before.items() if not np.array_equal(value, after[path])}
+    assert moved <= {path for path in before if path.endswith("/u")} and len(moved) >= 7
 
 
 def test_exports_hold_the_generator_alone():
