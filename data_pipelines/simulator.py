@@ -65,6 +65,12 @@ class Simulator:
             return "the data shows other digit images than those that are at hand"
         return None
 
+    def digit_images(self, digit_ids) -> np.ndarray:
+        """int [B, N] -> float32 [B, N, d, d], digits as they are drawn, at the top left of their places."""
+        ids, size = np.asarray(digit_ids), self.options.size
+        drawn = self.renderer(tf.constant(ids.reshape(-1, 1), tf.int32), tf.zeros([ids.size, 1, 1, 2]))
+        return drawn.numpy()[:, 0, :size, :size, 0].reshape(*ids.shape, size, size)
+
     def information(self, positions) -> np.ndarray:
         """Nats that each frame's motion tells, given the frames before it: positions [B, T, N, 2] -> float64 [B, T], the sum over
         digits. Its mean over sequences and frames estimates the entropy rate of the data, without what the first frame shows."""

@@ -13,7 +13,9 @@ import numpy as np
 
 from svg_tf import sources
 from svg_tf.evaluation.chunks import CHUNK, Chunk
+from svg_tf.evaluation.figures.moving_digits import visible_collisions
 from svg_tf.evaluation.metrics import video
+from svg_tf.evaluation.sample_scores import Places
 
 STATES = ("positions", "collisions", "digit_ids")
 """True states that an evaluation uses where batches give them."""
@@ -44,15 +46,28 @@ class Ceiling:
         """For the report."""
         return {"samples": n_samples} if self.simulator else {"why_not": self.why_not}
 
-    def continuing(self, chunk: Chunk, options) -> Callable[[int, int], np.ndarray]:
-        """The function (number of samples, number of the first) -> float32 [CHUNK, n, n_future, H, W, C]."""
+    def continuing(self, chunk: Chunk, options) -> Callable[[int, int], tuple]:
+        """The function (number of samples, number of the first) -> `data_pipelines.simulator.Futures`."""
         known = self.simulator.watch(chunk.states["positions"][:, : options.n_past], chunk.states["digit_ids"])
         numbers = chunk.number * CHUNK + np.arange(CHUNK)
 
         def draw(n, first):
-            return self.simulator.futures(known, numbers, options.n_future, n, first, options.seed).frames
+            return self.simulator.futures(known, numbers, options.n_future, n, first, options.seed)
 
         return draw
+
+    def places(self, chunk: Chunk, options) -> Places | None:
+        """Where the digits of the chunk's futures are; None where that is unknown."""
+        if not self.simulator:
+            return None
+        at, images = chunk.states["positions"], self.simulator.digit_images(chunk.states["digit_ids"])
+        return Places(at[:, options.n_past :], at[:, options.n_past - 1], images, chunk.frames.shape[-2])
+
+    def information(self, chunk: Chunk, places: Places, future) -> dict[str, np.ndarray]:
+        """Scores of the data itself: nats of each frame's motion, and where a digit's new velocity first shows, [CHUNK, T]."""
+        shows = visible_collisions(chunk.states["collisions"], self.simulator.physics.variant).any(axis=2)
+        nats = self.simulator.information(chunk.states["positions"])
+        return {"information": nats, "new_velocity": shows, "locating_error": places.locating_error(future)}
 
 
 def of(experiment, split: str, **chosen) -> Ceiling:

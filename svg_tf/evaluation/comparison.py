@@ -8,7 +8,7 @@ import numpy as np
 
 from data_pipelines import files
 from data_pipelines.checks import require
-from svg_tf.evaluation import ceiling, plots, report
+from svg_tf.evaluation import ceiling, plots, report, sample_scores
 from svg_tf.evaluation.metrics import video
 
 Folder = str | os.PathLike
@@ -50,6 +50,8 @@ def compare(evaluations: Mapping[str, Folder | Sequence[Folder]], out_dir) -> di
         (report.title(metric, first), [(label, row[metric]["per_step"]) for label, row in comparison["rows"].items()])
         for metric in metrics
     ]
+    for name, entries in comparison["proper"]["rows"].items():
+        panels.append((sample_scores.TITLES[name], [(label, row["per_step"]) for label, row in entries.items()]))
     with files.locked(out_dir, "writes a comparison into"):
         horizon = horizons.pop() if len(horizons) == 1 else None
         plots.curves(out_dir / "comparison.png", panels, first["options"]["n_past"], horizon)
@@ -112,6 +114,7 @@ def _compared(groups: Groups) -> tuple[dict, list[str]]:
             | {m: _paired(pooled[a][m] - pooled[b][m], _runs(rows[a][m], rows[b][m]), n_past) for m in metrics}
             for a, b in zip(labels, labels[1:], strict=False)
         ],
+        "proper": _proper(groups, n_past),
         "versions": first["versions"],
     }
     return comparison, metrics
@@ -138,6 +141,58 @@ def _shares(best: dict, first: dict, scores: dict, metrics) -> dict:
 
     ends = {m: [of_sequences(scores[f"{row}_{m}"]) for row in ("blank", "simulator_best")] for m in known}
     return {m: ceiling.share(of_sequences(best[m]), *ends[m]) for m in known}
+
+
+def _proper(groups: Groups, n_past: int) -> dict:
+    """{"rows": {score: {label: statistics}}, "paired_differences": {score: [...]}, "calibration": {which: {label: error}}} of
+    the scores that all evaluations have; runs of several seeds pooled. The simulator is that of the first evaluation."""
+    labels = list(groups)
+    (first, scores), *_ = groups[labels[0]]
+    everyone = [own for group in groups.values() for _, own in group]
+    result: dict = {"rows": {}, "paired_differences": {}, "calibration": {}}
+    for name in sample_scores.TITLES:
+        if not all(f"model_{name}" in own for own in everyone):
+            continue
+        runs = {label: [own[f"model_{name}"] for _, own in group] for label, group in groups.items()}
+        pooled = {label: np.mean(values, axis=0, dtype=np.float64) for label, values in runs.items()}
+        ends = {sample_scores.ROWS[row]: scores.get(f"{row}_{name}") for row in ("blank", "simulator")}
+        rows = pooled | {row: values for row, values in ends.items() if values is not None}
+        result["rows"][name] = {label: report.statistics(values, n_past) for label, values in rows.items()}
+        result["paired_differences"][name] = [
+            {"of": a, "minus": b} | _paired(pooled[a] - pooled[b], [], n_past) for a, b in zip(labels, labels[1:], strict=False)
+        ]
+    for name in sample_scores.ERRORS:
+        errors = {}
+        for label, group in groups.items():
+            own = [r.get("proper", {}).get("calibration", {}).get(name, {}).get("model") for r, _ in group]
+            if all(own):
+                errors[label] = float(np.mean([entry["error"] for entry in own]))
+        if errors:
+            known = first["proper"]["calibration"].get(name, {}) if "proper" in first else {}
+            simulator = known.get("simulator")
+            result["calibration"][name] = errors | ({"simulator": simulator["error"]} if simulator else {})
+    return result
+
+
+def _proper_lines(entry: dict) -> list[str]:
+    """The proper scores as a table; none where no evaluation has them."""
+    if not entry["rows"]:
+        return []
+    scores, errors = list(entry["rows"]), list(entry["calibration"])
+    titles = [*(sample_scores.TITLES[name] for name in scores), *(sample_scores.ERRORS[name] for name in errors)]
+    lines = ["", "Proper scores (smaller is better) and calibration:", ""]
+    lines += ["| | " + " | ".join(titles) + " |", "|---" * (len(titles) + 1) + "|"]
+    for label in entry["rows"][scores[0]]:
+        cells = [report.with_interval(entry["rows"][name].get(label), 4 if name == "energy" else 2) for name in scores]
+        known = [entry["calibration"][name].get(label) for name in errors]
+        cells += ["" if error is None else f"{error:.3f}" for error in known]
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    for number in range(len(entry["paired_differences"][scores[0]])):
+        pairs = [entry["paired_differences"][name][number] for name in scores]
+        digits = [4 if name == "energy" else 2 for name in scores]
+        cells = [report.with_interval(pair, d, signed=True) for pair, d in zip(pairs, digits, strict=True)] + [""] * len(errors)
+        lines.append(f"| {pairs[0]['of']} − {pairs[0]['minus']} | " + " | ".join(cells) + " |")
+    return lines
 
 
 def _runs(a: dict, b: dict) -> list[float]:
@@ -184,6 +239,7 @@ def markdown(comparison: dict, metrics, first: dict) -> str:
         for steps, entries in (("all", [pair[m] for m in metrics]), ("late", [pair[m]["late_half"] for m in metrics])):
             cells = [_cell(e, digits[m], signed=True) for m, e in zip(metrics, entries, strict=True)]
             lines.append(f"| {name} | {steps} | " + " | ".join(cells) + " |")
+    lines += _proper_lines(comparison["proper"])
     return "\n".join([*lines, "", "![Curves](comparison.png)", ""])
 
 

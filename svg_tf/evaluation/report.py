@@ -8,7 +8,7 @@ import numpy as np
 
 from data_pipelines import files
 from svg_tf import versions
-from svg_tf.evaluation import ceiling, fvd, plots
+from svg_tf.evaluation import ceiling, fvd, information, plots, sample_scores
 from svg_tf.evaluation.metrics import video
 
 FORMAT = 2
@@ -73,9 +73,16 @@ def summarize(header: dict, scores: dict, higher_is_better: dict[str, bool]) -> 
     shares = ceiling.shares(kept, metrics)
     if shares:
         report["shares"] = shares
+    if "model_energy" in scores:
+        report["proper"] = sample_scores.summary(scores, lambda v: statistics(v, options["n_past"]), ceiling.share)
+        names = [f"{row}_{score}" for row in sample_scores.ROWS for score in sample_scores.TITLES]
+        kept |= {name: scores[name] for name in names if name in scores}
     bound = _bound(scores)
     if bound:
         report["bound"] = bound
+    if "information" in scores and information.TERM in bound.get("terms", {}):
+        parts = scores[f"{TERM}{information.TERM}"], scores["information"], scores["new_velocity"]
+        report["information"] = information.summary(*parts, options["n_past"])
     if "diversity" in scores:
         report["diversity"] = {**_mean(scores["diversity"]), "unit": "RMS pixel difference"}
     if "fvd_real" in scores and len(moving) > 1:
@@ -138,6 +145,9 @@ def write(report: dict, out_dir) -> None:
             for row, subsets in rows.items()
         ]
         panels.append((title(metric, report), curves))
+    for name in (name for name in sample_scores.TITLES if name in report.get("proper", {})):
+        rows = report["proper"][name].items()
+        panels.append((sample_scores.TITLES[name], [(sample_scores.ROWS[row], entry["per_step"]) for row, entry in rows]))
     plots.curves(out_dir / "curves.png", panels, past, horizon)
     files.write(out_dir / "report.md", markdown(report))
     files.write_json(out_dir / "report.json", report, indent=1)
@@ -188,7 +198,13 @@ def markdown(report: dict) -> str:
                 lines.append(f"| {heading(row, report)} | {subset} | " + " | ".join(cells) + " |")
     if "ceiling" in report:
         lines += ["", ceiling.sentence(report["ceiling"])]
+    if "proper" in report:
+        label = f"{report['drawn_samples']} samples"
+        lines += ["", *sample_scores.table(report["proper"], with_interval, ceiling.text, label)]
+        lines += ["", sample_scores.sentence(report["proper"])]
     lines += _bound_lines(report.get("bound", {}))
+    if "information" in report:
+        lines.append(information.sentence(report["information"], lambda entry: with_interval(entry, 3)))
     if "diversity" in report:
         lines.append(f"Diversity (mean pairwise RMS difference of samples): {with_interval(report['diversity'], 4)}.")
     if "fvd" in report:

@@ -23,7 +23,7 @@ from data_pipelines import claims, files
 from data_pipelines.checks import integer, one_of, require
 from svg_tf import config, protocols, visualization
 from svg_tf.evaluation import chunks as chunk_files
-from svg_tf.evaluation import devices, report, shards
+from svg_tf.evaluation import devices, report, sample_scores, shards
 from svg_tf.evaluation import fvd as fvd_scores
 from svg_tf.evaluation.ceiling import STATES, Ceiling
 from svg_tf.evaluation.chunks import CHUNK, Chunk
@@ -312,16 +312,20 @@ def _score(model, chunk: Chunk, options: Options, ceiling: Ceiling, lpips, fvd) 
                 out.update(fvd_scores.features(fvd, options, context, future, samples, drawn))
         return samples
 
-    out |= _score_samples("model", of_model, drawn, future, options, lpips)
+    places = ceiling.places(chunk, options)
+    settings = (future, options, chunk.number, lpips, places)
+    out |= _score_samples("model", of_model, drawn, *settings)
     if ceiling.simulator:
-        of_rules = ceiling.continuing(chunk, options)
-        out |= _score_samples("simulator", of_rules, options.n_samples, future, options, lpips)
+        out |= _score_samples("simulator", ceiling.continuing(chunk, options), options.n_samples, *settings)
+        out |= ceiling.information(chunk, places, future)
     copied = np.broadcast_to(context[:, -1:], future.shape)
-    others = [("copy_last", copied), ("blank", np.zeros_like(future))]
+    others = [("copy_last", copied, places and places.last), ("blank", np.zeros_like(future), None)]
     if model.can(RedrawsFrames):
-        others.append(("redrawn", np.asarray(model.redraw(frames))[:, past - 1 :]))
-    for row, predicted in others:
+        others.append(("redrawn", np.asarray(model.redraw(frames))[:, past - 1 :], None))
+    for row, predicted, where in others:
         out |= {f"{row}_{name}": value for name, value in _metrics(future, predicted, options.protocol, lpips).items()}
+        if row != "redrawn":  # no prediction
+            out |= sample_scores.of_point(row, future, predicted, places, where)
     counted = (model.bound_frames or frames.shape[1]) if model.can(BoundsLikelihood) else None
     if counted is not None and counted <= frames.shape[1]:  # a model may bound just so many frames: the first ones
         bound = model.bound(frames[:, :counted], seeds)
@@ -331,14 +335,20 @@ def _score(model, chunk: Chunk, options: Options, ceiling: Ceiling, lpips, fvd) 
     return out | {"moving": chunk.moving, "frames_sha256": chunk.frames_checksum()}
 
 
-def _score_samples(row: str, draw, count: int, future, options: Options, lpips) -> dict[str, np.ndarray]:
-    """Scores {row_metric: [B, count, n_future]} of samples that `draw` (how many, the first one's number) gives in parts."""
+def _score_samples(row: str, draw, count: int, future, options: Options, number: int, lpips, places) -> dict[str, np.ndarray]:
+    """Scores {row_metric: [B, count, n_future]}, and proper ones, of samples that `draw` (how many, the first one's number) gives
+    in parts: frames, or frames and the places of their digits. number: of the chunk."""
     kept: dict[str, list] = {}
+    size = min(SAMPLES_AT_ONCE, count)
+    proper = sample_scores.SampleScores(row, future, size, (options.seed, number, len(row)), places)
     for first in range(0, count, SAMPLES_AT_ONCE):
         samples = draw(min(SAMPLES_AT_ONCE, count - first), first)
+        samples, where = samples if isinstance(samples, tuple) else (samples, None)
+        proper.add(samples, where)
         for name, value in _metrics(future[:, None], samples, options.protocol, lpips).items():
             kept.setdefault(f"{row}_{name}", []).append(value)
-    return {name: np.concatenate(parts, axis=1) for name, parts in kept.items()}
+    scores = {name: np.concatenate(parts, axis=1) for name, parts in kept.items()}
+    return scores | proper.result() | {f"{row}_group": np.full(len(future), size)}
 
 
 def _metrics(truth, predicted, protocol, lpips) -> dict[str, np.ndarray]:
