@@ -125,11 +125,15 @@ class BuildVideoFolder(_Build):
     """Share of clips for the test split, chosen by a hash of their names; unused where folders are called train, test, ..."""
     segment_frames: int = 300
     """Clips are cut into records of at most so many frames."""
+    box: tuple[int, int, int, int] | None = None
+    """LEFT TOP RIGHT BOTTOM: the part of each frame that is taken, in its pixels, before --fit; default: all."""
+    skip: str = ""
+    """Pattern of names of files to leave out, e.g. "_*"."""
 
     def builder(self, **arguments):
         from data_pipelines.example_gen.video_folder import VideoFolder, VideoFolderConfig
 
-        keys = ("name", "size", "channels", "fps", "fit", "test_percent", "segment_frames")
+        keys = ("name", "size", "channels", "fps", "fit", "test_percent", "segment_frames", "box", "skip")
         return VideoFolder(config=VideoFolderConfig(**{key: getattr(self, key) for key in keys}), **arguments)
 
 

@@ -25,6 +25,7 @@ SUB_STEPS = 4
 """srvp: collisions resolved within one frame; a digit that hits more often (in a corner) waits there for the next frame."""
 _SLOT_START, _SLOT_DIGIT, _SLOT_BOUNCE = 0, 1, 2
 _SPLIT_CODES = {"train": 0x5356_4701, "validation": 0x5356_4702, "test": 0x5356_4703}
+_FUTURES_CODE = 0x5356_4704
 
 
 class States(NamedTuple):
@@ -45,12 +46,15 @@ class Physics(NamedTuple):
     moving: bool = False
 
 
-def _words(seed, split, indices, num_digits, slots):
-    """indices int64 [B], slots int64 [S] -> uint64 [S, B, N, 4]."""
-    indices = indices[None, :, None]
-    low, high = tf.bitwise.bitwise_and(indices, 0xFFFFFFFF), tf.bitwise.right_shift(indices, tf.constant(32, tf.int64))
+def _words(key, first, second, num_digits, slots):
+    """first, second int64 [B], below 2**32: what tells rows apart; slots int64 [S] -> uint64 [S, B, N, 4]."""
     digit = tf.range(num_digits, dtype=tf.int64)[None, None, :]
-    return philox.words((seed, _SPLIT_CODES[split]), (low, high, digit, slots[:, None, None]))
+    return philox.words(key, (first[None, :, None], second[None, :, None], digit, slots[:, None, None]))
+
+
+def _per_frame(physics) -> int:
+    """Words of a digit in a frame."""
+    return SUB_STEPS if physics.variant == "srvp" else 1
 
 
 def _velocity(words, physics):
@@ -78,9 +82,24 @@ def draw(physics: Physics, seed: int, split: str, indices, num_frames: int, num_
 
     Returns: uint64 [slots, B, N, 4] for `simulate` and `digit_ids`.
     """
-    per_frame = SUB_STEPS if physics.variant == "srvp" else 1
-    slots = tf.range(_SLOT_BOUNCE + num_frames * per_frame, dtype=tf.int64)
-    return _words(seed, split, tf.cast(indices, tf.int64), num_digits, slots)
+    slots = tf.range(_SLOT_BOUNCE + num_frames * _per_frame(physics), dtype=tf.int64)
+    indices = tf.cast(indices, tf.int64)
+    low, high = tf.bitwise.bitwise_and(indices, 0xFFFFFFFF), tf.bitwise.right_shift(indices, tf.constant(32, tf.int64))
+    return _words((seed, _SPLIT_CODES[split]), low, high, num_digits, slots)
+
+
+def draw_futures(physics: Physics, seed: int, numbers, samples, num_frames: int, num_digits: int):
+    """All random words of futures of given states; others than those of any split.
+
+    Args:
+      physics, seed, num_frames, num_digits: as `draw`.
+      numbers, samples: int64 [B], each in [0, 2**32): the sequence's number, and that of its sample.
+
+    Returns: uint64 [slots, B, N, 4] for `go_on`; the first slot is free for the choice of a state.
+    """
+    slots = tf.range(1 + num_frames * _per_frame(physics), dtype=tf.int64)
+    numbers, samples = tf.cast(numbers, tf.int64), tf.cast(samples, tf.int64)
+    return _words((seed, _FUTURES_CODE), numbers, samples, num_digits, slots)
 
 
 def share(words, pattern, whole: bool):
@@ -165,11 +184,32 @@ def simulate(physics: Physics, words) -> States:
     exact = physics.variant == "srvp"
     position = tf.cast(philox.integers(start[..., 0:2], 0, physics.limit if exact else physics.limit - 1), tf.float32)
     velocity = _velocity(start[..., 2:4], physics)
+    return _run(physics, position, velocity, bounces, started=False)
+
+
+def go_on(physics: Physics, positions, velocities, words) -> States:
+    """True states of the frames that follow a known one.
+
+    Args:
+      physics: the rules.
+      positions, velocities: float32 [B, N, 2] of that frame: where the digits are drawn, and with what they leave it.
+      words: of `draw_futures`.
+
+    Returns: `States` [B, num_frames, N, ...].
+    """
+    # reference: the next frame's checks see the digit after it has moved
+    start = positions if physics.variant == "srvp" else positions + velocities
+    return _run(physics, start, velocities, words[1:], started=True)
+
+
+def _run(physics, position, velocity, bounces, started) -> States:
+    """bounces: words, `_per_frame` of them for each frame; started: whether the first frame comes after the state given."""
     carry = (position, velocity, position, tf.zeros_like(position[..., 0], tf.bool))
-    if exact:
+    if physics.variant == "srvp":
         shape = tf.shape(bounces)
-        bounces = tf.reshape(bounces, tf.concat([[shape[0] // SUB_STEPS, SUB_STEPS], shape[1:]], 0))
-        durations = tf.concat([[0.0], tf.ones([shape[0] // SUB_STEPS - 1])], 0)  # the first frame shows the start
+        frames = shape[0] // SUB_STEPS
+        bounces = tf.reshape(bounces, tf.concat([[frames, SUB_STEPS], shape[1:]], 0))
+        durations = tf.concat([[1.0 if started else 0.0], tf.ones([frames - 1])], 0)  # else the first frame shows the start
         history = tf.scan(_srvp_step(physics), (bounces, durations), carry)
     else:
         history = tf.scan(_reference_step(physics), bounces, carry)

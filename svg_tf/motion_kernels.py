@@ -31,7 +31,6 @@ def gates_to_state(gates, c, forget_bias: float):
     return operation(gates, c)
 
 
-
 def conv_lstm(projected, recurrent_kernel, h, c, steps: int, forget_bias: float):
     """A conv-LSTM layer over `steps` known steps, its backward pass written out.
 
@@ -76,6 +75,72 @@ def conv_lstm(projected, recurrent_kernel, h, c, steps: int, forget_bias: float)
         return (tf.concat(outputs, axis=0), h, c), gradient
 
     return operation(projected, tf.convert_to_tensor(recurrent_kernel), h, c)
+
+
+def instance_norm(x, gamma, beta, epsilon: float):
+    """Normalizes each channel of each example by its own mean and variance over the map, with a scale and an offset a channel.
+
+    x: float [N, H, W, C]; gamma, beta: float32 [C]. Statistics and arithmetic are float32. Returns float32 [N, H, W, C].
+    """
+
+    @tf.custom_gradient
+    def operation(x, gamma, beta):
+        x_hat, scale = _standardized(x, epsilon)
+
+        def gradient(dy):
+            dx, d_gamma, d_beta = _standardized_gradient(dy, x_hat, scale, gamma)
+            return dx, d_gamma, d_beta
+
+        return x_hat * gamma + beta, gradient
+
+    return operation(tf.cast(x, tf.float32), tf.convert_to_tensor(gamma), tf.convert_to_tensor(beta))
+
+
+def normalized_gates_to_state(gates, c, of_gates, of_cell, epsilon: float, forget_bias: float):
+    """The elementwise half of a conv-LSTM whose gates, and whose new c, are normalized as `instance_norm` does.
+
+    gates: float [N, H, W, 4 * units] in the order input, candidate, forget, output; c: [N, H, W, units]; of_gates, of_cell: pairs
+    (gamma, beta) float32 [4 * units], [units]. c' = norm(sigmoid(f + forget_bias) c + sigmoid(i) tanh(j)),
+    h' = tanh(c') sigmoid(o). Returns (h', c'), float32.
+    """
+
+    @tf.custom_gradient
+    def operation(gates, c, gamma, beta, cell_gamma, cell_beta):
+        gates_hat, gates_scale = _standardized(gates, epsilon)
+        i, j, f, o = tf.split(gates_hat * gamma + beta, 4, axis=-1)
+        i, j, f, o = tf.sigmoid(i), tf.tanh(j), tf.sigmoid(f + forget_bias), tf.sigmoid(o)
+        cell_hat, cell_scale = _standardized(f * c + i * j, epsilon)
+        new_c = cell_hat * cell_gamma + cell_beta
+        squashed = tf.tanh(new_c)
+
+        def gradient(d_h, d_c):
+            d_c += d_h * o * (1 - squashed * squashed)
+            d_raw, d_cell_gamma, d_cell_beta = _standardized_gradient(d_c, cell_hat, cell_scale, cell_gamma)
+            d_i, d_j = d_raw * j * i * (1 - i), d_raw * i * (1 - j * j)
+            d_f, d_o = d_raw * c * f * (1 - f), d_h * squashed * o * (1 - o)
+            d_gates = tf.concat([d_i, d_j, d_f, d_o], axis=-1)
+            d_gates, d_gamma, d_beta = _standardized_gradient(d_gates, gates_hat, gates_scale, gamma)
+            return d_gates, d_raw * f, d_gamma, d_beta, d_cell_gamma, d_cell_beta
+
+        return (squashed * o, new_c), gradient
+
+    arguments = map(tf.convert_to_tensor, (*of_gates, *of_cell))
+    return operation(tf.cast(gates, tf.float32), tf.cast(c, tf.float32), *arguments)
+
+
+def _standardized(x, epsilon: float):
+    """(x less its mean over the map, divided by its standard deviation; 1 / that deviation): of each channel of each example."""
+    centered = x - tf.reduce_mean(x, [1, 2], keepdims=True)
+    scale = tf.math.rsqrt(tf.reduce_mean(tf.square(centered), [1, 2], keepdims=True) + epsilon)  # [N, 1, 1, C]
+    return centered * scale, scale
+
+
+def _standardized_gradient(dy, x_hat, scale, gamma):
+    """Gradients in x, gamma and beta of y = gamma x_hat + beta, with `_standardized`'s results."""
+    sums, products = tf.reduce_sum(dy, [1, 2], keepdims=True), tf.reduce_sum(dy * x_hat, [1, 2], keepdims=True)
+    size, factor = x_hat.shape[1] * x_hat.shape[2], scale * gamma
+    dx = factor * dy - (factor * products / size) * x_hat - factor * sums / size
+    return dx, tf.reduce_sum(products, [0, 1, 2]), tf.reduce_sum(sums, [0, 1, 2])
 
 
 def layer_norm(x, gamma, beta, epsilon: float):

@@ -8,8 +8,9 @@ No file but this one asks whether a data set is generated. Loads no TensorFlow.
 
 import abc
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from data_pipelines import files
 from data_pipelines.checks import require
@@ -46,9 +47,19 @@ class Source(abc.ABC):
         """Whether its splits have a number of sequences of their own."""
 
     @property
+    def videos(self) -> dict[str, Any]:
+        """What defines the videos of a held-out split, wherever they lie: equal for runs whose predictions can be compared."""
+        return {"data.name": self.name, "data.frame_stride": self.data.frame_stride}
+
+    @property
     def states(self) -> tuple[str, ...]:
         """True states that are known: names of tensors that `with_states` gives."""
         return ()
+
+    @property
+    def rules(self) -> dict[str, Any] | None:
+        """Options of `data_pipelines.simulator.Simulator`, where it is known by which rules the videos go on."""
+        return None
 
     @abc.abstractmethod
     def selection(self, sequences: int | None = None, moving: bool = False, random_windows: int | None = None) -> dict[str, Any]:
@@ -84,8 +95,18 @@ class MovingMNIST(Source):
         return f"Moving MNIST ({kind}), {d.num_digits} digit(s) of {digits}"
 
     @property
+    def videos(self):
+        digits = {name: getattr(self.data.moving_mnist, name) for name in ("num_digits", "deterministic", "variant", "digits")}
+        digits["max_speed"] = self.max_speed
+        return super().videos | {f"data.moving_mnist.{name}": value for name, value in digits.items()}
+
+    @property
     def states(self):
         return ("positions", "velocities", "collisions", "digit_ids")
+
+    @property
+    def rules(self):
+        return {name: value for name, value in self.options.items() if name != "data_dir"}
 
     @property
     def stochastic(self) -> bool:
@@ -125,6 +146,14 @@ class Prepared(Source):
     def description(self):
         return self.name
 
+    @property
+    def rules(self):
+        """Those of the fixed test sets of Moving MNIST, called after their variant."""
+        name, _, variant = self.name.partition(":")[0].partition("/")
+        if name != GENERATED or variant not in get_args(protocols.Motion):
+            return None
+        return {"variant": variant, "canvas": self.side, "num_digits": 2, "digits_dir": self.data.moving_mnist.digits_dir}
+
     def selection(self, sequences=None, moving=False, random_windows=None):
         require(not moving, f"--moving is for generated sequences; {self.name} is a prepared data set.")
         return {"random_windows": random_windows} if random_windows else {}
@@ -134,6 +163,17 @@ def of(experiment: ExperimentConfig) -> Source:
     """The experiment's data. Raises `ValueError` for frames that it cannot have."""
     kind = MovingMNIST if experiment.data.name == GENERATED else Prepared
     return kind(experiment.data, experiment.model.frame_shape)
+
+
+def check_alike(experiments: Mapping[str, ExperimentConfig]) -> None:
+    """Raises `ValueError` unless the models of all experiments, by their labels, predict the same videos."""
+    seen = {label: {"the frame shape": e.model.frame_shape, **of(e).videos} for label, e in experiments.items()}
+    first, *others = seen
+    for other in others:
+        for what in seen[first] | seen[other]:
+            a, b = (seen[label].get(what) for label in (first, other))
+            same = f"{what} is {a!r} for {first!r} and {b!r} for {other!r}"
+            require(a == b, f"Runs side by side must have the same videos: {same}.")
 
 
 def at(experiment: ExperimentConfig, name: str | None = None, data_dir=None, digits_dir=None) -> ExperimentConfig:

@@ -13,7 +13,7 @@ FAMILIES = sorted(path.name for path in (ROOT / "svg_tf" / "families").iterdir()
 ORDER = [
     ["version", "versions", "protocols", "clusters", "kernels", "motion_kernels", "noise", "distributions", "losses",
      "skip_terms", "layers", "families.interface", "families.settings", "families.shapes", "families.inputs", "families.compiled",
-     "visualization", "evaluation.metrics"],
+     "visualization", "markers", "evaluation.metrics"],
     ["config", "presets", "families.__init__", "families.reference", "sources",
      *(f"families.{name}.{part}" for name in FAMILIES for part in ("__init__", "config", "presets"))],
     ["training.program", "training.loss_scale"],

@@ -98,6 +98,8 @@ class Predict:
     """How clips of another aspect ratio are brought to the model's."""
     format: Literal["gif", "mp4", "npz"] = "gif"
     """Of the files in a folder."""
+    keypoints: bool = False
+    """Also write keypoints of the context and of all samples, NAME.keypoints.csv, with a model that shows them."""
     shown: int = 5
     """Samples shown in a GIF or MP4; an .npz holds all."""
     fps: int = 6
@@ -107,20 +109,26 @@ class Predict:
     """Repetitions of a request while a server is unavailable."""
 
     def run(self):
-        targets = self._targets()
-        files.distinct_outputs(targets, self.input)
         from svg_tf.serving import client, clips
 
+        targets = self._targets()
+        tables = [clips.keypoints_path(target) for target in targets] if self.keypoints else []
+        files.distinct_outputs([*targets, *tables], self.input)
         if any(target.suffix.lower() == ".mp4" for target in targets):
             reader.require_av()
         where = self.url or self.model or client.default_model()
         with client.connect(where, self.name, version=self.version, timeout=self.timeout, retries=self.retries) as model:
             size = client.answers_of(model).frame_shape
+            shown = client.shows_keypoints(model)
+            require(shown or not self.keypoints, f"--keypoints: the model {model.name} shows none.")
             contexts = [clips.read(path, size, self.n_past or 0, self.fit) for path in self.input]  # all, before the first answer
             for i, (context, target) in enumerate(zip(self._shown_progress(contexts), targets, strict=True)):
                 futures = client.predict(model, context, self.n_future, self.n_samples, (self.seed, i))
                 clips.write(target, context, futures, self.shown, self.fps)
-        for target in targets:
+                if self.keypoints:
+                    found = client.predict_keypoints(model, context, self.n_future, self.n_samples, (self.seed, i))
+                    clips.write_keypoints(tables[i], *found)
+        for target in [*targets, *tables]:
             print(target)
 
     def _targets(self) -> list[pathlib.Path]:

@@ -90,7 +90,9 @@ class OptimizerConfig(Config):
     """pytorch: m_hat / (sqrt(v_hat) + epsilon), as the paper and the published programs. keras: epsilon is added to sqrt(v)
     before the correction of its bias: early updates of small gradients are smaller."""
     clip_norm: float | None = None
-    """Global norm above which an update's gradients are scaled down; None: off (paper)."""
+    """Norm above which an update's gradients are scaled down; None: off (paper)."""
+    clip_by: Literal["global", "variable"] = "global"
+    """The norm of all gradients of an update together, or that of each variable's by itself, as Keras's clipnorm."""
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     average: float | None = None
     """Decay of a moving average of the weights, which evaluation and export then take in place of the last ones; None: off

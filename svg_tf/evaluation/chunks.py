@@ -18,6 +18,7 @@ class Chunk(NamedTuple):
     frames: np.ndarray  # float32 [CHUNK, T, H, W, C], the last ones copies where `count` < CHUNK
     count: int
     moving: np.ndarray  # bool [count]
+    states: dict[str, np.ndarray] = {}  # true states [CHUNK, ...] of those that the data gives
 
     def frames_checksum(self) -> np.ndarray:
         """SHA-256, uint8 [32]."""

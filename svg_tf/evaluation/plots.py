@@ -34,12 +34,15 @@ def curves(path, panels, n_past: int, horizon: int | None = None) -> pathlib.Pat
     panels: (title, [(label, {"t", "mean", "half_width"})]). horizon: frames of a training sequence, a dotted vertical line.
     """
     fig, axes = figure(1, len(panels))
+    labels = list(dict.fromkeys(label for _, lines in panels for label, _ in lines))
+    handles = {}
     for ax, (title, lines) in zip(axes[0], panels, strict=True):
-        for i, (label, values) in enumerate(lines):
+        for label, values in lines:
+            i = labels.index(label)
             t, mean = np.asarray(values["t"]), np.asarray(values["mean"])
             half = np.array([0.0 if h is None else h for h in values["half_width"]])
             color, style = COLORS[i % len(COLORS)], STYLES[i % len(STYLES)]
-            ax.plot(t, mean, color=color, linestyle=style, label=label, marker="." if len(t) == 1 else None)
+            (handles[label],) = ax.plot(t, mean, color=color, linestyle=style, label=label, marker="." if len(t) == 1 else None)
             ax.fill_between(t, mean - half, mean + half, color=color, alpha=0.2, linewidth=0)
         if horizon and horizon > n_past:
             ax.axvline(horizon - 1, color="#666666", linestyle=":", linewidth=1.2)
@@ -48,6 +51,5 @@ def curves(path, panels, n_past: int, horizon: int | None = None) -> pathlib.Pat
         ax.set_xlabel("time step")
         ax.set_title(title)
         ax.grid(alpha=0.25)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    fig.legend(handles, labels, fontsize=8, loc="outside lower center", ncols=min(4, len(labels)))
+    fig.legend([handles[label] for label in labels], labels, fontsize=8, loc="outside lower center", ncols=min(4, len(labels)))
     return save(fig, path)

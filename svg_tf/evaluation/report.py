@@ -8,13 +8,21 @@ import numpy as np
 
 from data_pipelines import files
 from svg_tf import versions
-from svg_tf.evaluation import fvd, plots
+from svg_tf.evaluation import ceiling, fvd, information, plots, sample_scores
 from svg_tf.evaluation.metrics import video
 
 FORMAT = 2
 TERM = "bound_"  # before the names of the objective's terms among the scores
 TITLES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "mse": "MSE", "lpips": "LPIPS"}
-ROWS = {"best": "best of S", "mean": "mean over samples", "copy_last": "copy of the last frame", "blank": "blank frame"}
+ROWS = {
+    "best": "best of S",
+    "mean": "mean over samples",
+    "redrawn": "true frames redrawn from their codes",  # what prediction could reach (`RedrawsFrames`)
+    "copy_last": "copy of the last frame",
+    "blank": "blank frame",
+    "simulator_best": "simulator, best of S",
+    "simulator_mean": "simulator, mean over samples",
+}
 
 
 def require_matplotlib() -> None:
@@ -28,8 +36,8 @@ def require_matplotlib() -> None:
 def summarize(header: dict, scores: dict, higher_is_better: dict[str, bool]) -> tuple[dict[str, np.ndarray], dict]:
     """Best of S, means and intervals.
 
-    scores: model_* [N, S, T], copy_last_* and blank_* [N, T], moving [N], bound_* [N, frames], nats [N], ... as evaluation
-      keeps them.
+    scores: model_* [N, S, T], copy_last_*, blank_* and, of some models, redrawn_* [N, T], moving [N], bound_* [N, frames],
+      nats [N], ... as evaluation keeps them.
     Returns (arrays for scores.npz: per sequence and step, row_metric [N, T]; the report).
     """
     options, moving = header["options"], scores["moving"].astype(bool)
@@ -38,14 +46,18 @@ def summarize(header: dict, scores: dict, higher_is_better: dict[str, bool]) -> 
     for name in metrics:
         kept[f"best_{name}"], _ = video.best_of(scores[f"model_{name}"], higher_is_better[name])
         kept[f"mean_{name}"] = scores[f"model_{name}"].mean(axis=1)
-        kept |= {f"{row}_{name}": scores[f"{row}_{name}"] for row in ("copy_last", "blank")}
+        kept |= {f"{row}_{name}": scores[f"{row}_{name}"] for row in ROWS if f"{row}_{name}" in scores}
+        if name not in ceiling.WITHOUT and f"simulator_{name}" in scores:
+            kept[f"simulator_best_{name}"], _ = video.best_of(scores[f"simulator_{name}"], higher_is_better[name])
+            kept[f"simulator_mean_{name}"] = scores[f"simulator_{name}"].mean(axis=1)
     subsets = {"all": np.ones_like(moving), "moving": moving}
     results = {name: {} for name in metrics}
     for name in metrics:
-        for row in ROWS:
+        for row in (row for row in ROWS if f"{row}_{name}" in kept):
             # A copy of the last frame is perfect where nothing moves: its row exists for moving sequences only.
             for subset in ("moving",) if row == "copy_last" else tuple(subsets):
-                values = kept[f"{row}_{name}"][subsets[subset]]
+                values = kept.get(f"{row}_{name}", np.empty(0))
+                values = values[subsets[subset]] if len(values) else values
                 if len(values):
                     results[name].setdefault(row, {})[subset] = statistics(values, options["n_past"])
     report = {
@@ -58,9 +70,19 @@ def summarize(header: dict, scores: dict, higher_is_better: dict[str, bool]) -> 
         "higher_is_better": {name: higher_is_better[name] for name in metrics},
         "results": results,
     }
+    shares = ceiling.shares(kept, metrics)
+    if shares:
+        report["shares"] = shares
+    if "model_energy" in scores:
+        report["proper"] = sample_scores.summary(scores, lambda v: statistics(v, options["n_past"]), ceiling.share)
+        names = [f"{row}_{score}" for row in sample_scores.ROWS for score in sample_scores.TITLES]
+        kept |= {name: scores[name] for name in names if name in scores}
     bound = _bound(scores)
     if bound:
         report["bound"] = bound
+    if "information" in scores and information.TERM in bound.get("terms", {}):
+        parts = scores[f"{TERM}{information.TERM}"], scores["information"], scores["new_velocity"]
+        report["information"] = information.summary(*parts, options["n_past"])
     if "diversity" in scores:
         report["diversity"] = {**_mean(scores["diversity"]), "unit": "RMS pixel difference"}
     if "fvd_real" in scores and len(moving) > 1:
@@ -119,13 +141,22 @@ def write(report: dict, out_dir) -> None:
     panels = []
     for metric, rows in report["results"].items():
         curves = [
-            (ROWS[row].replace("S", str(report["drawn_samples"])), (subsets.get("all") or subsets["moving"])["per_step"])
+            (heading(row, report), (subsets.get("all") or subsets["moving"])["per_step"])
             for row, subsets in rows.items()
         ]
         panels.append((title(metric, report), curves))
+    for name in (name for name in sample_scores.TITLES if name in report.get("proper", {})):
+        rows = report["proper"][name].items()
+        panels.append((sample_scores.TITLES[name], [(sample_scores.ROWS[row], entry["per_step"]) for row, entry in rows]))
     plots.curves(out_dir / "curves.png", panels, past, horizon)
     files.write(out_dir / "report.md", markdown(report))
     files.write_json(out_dir / "report.json", report, indent=1)
+
+
+def heading(row: str, report: dict) -> str:
+    """A row's heading, with its number of samples."""
+    count = report.get("ceiling", {}).get("samples") if row.startswith("simulator") else report["drawn_samples"]
+    return ROWS[row].replace("of S", f"of {count}")
 
 
 def title(metric: str, report: dict) -> str:
@@ -144,7 +175,8 @@ def with_interval(entry: dict | None, digits: int, signed: bool = False) -> str:
 def markdown(report: dict) -> str:
     """The report as a page: what was measured, a table with 95 % intervals, likelihood, diversity, pictures."""
     o, n = report["options"], report["n_sequences"]
-    metrics = list(report["results"])
+    metrics, shares = list(report["results"]), report.get("shares", {})
+    titles = [*(title(m, report) for m in metrics), *(f"share in {title(m, report)}" for m in shares)]
     lines = [
         "# Evaluation",
         "",
@@ -154,17 +186,25 @@ def markdown(report: dict) -> str:
         + ". Means over sequences ± 95 % confidence (1.96 sd / √n); the best of S is taken per metric by its mean over predicted "
         "frames; context frames are not scored.",
         "",
-        "| | sequences | " + " | ".join(title(m, report) for m in metrics) + " |",
-        "|---" * (len(metrics) + 2) + "|",
+        "| | sequences | " + " | ".join(titles) + " |",
+        "|---" * (len(titles) + 2) + "|",
     ]
     for subset in ("all", "moving"):
-        for row, heading in ROWS.items():
+        for row in ROWS:
             entries = [report["results"][m].get(row, {}).get(subset) for m in metrics]
             if any(entries):
-                name = heading.replace("S", str(report["drawn_samples"]))
                 cells = [with_interval(e, 2 if m == "psnr" else 4) for m, e in zip(metrics, entries, strict=True)]
-                lines.append(f"| {name} | {subset} | " + " | ".join(cells) + " |")
+                cells += [_share(shares[m], row, subset) for m in shares]
+                lines.append(f"| {heading(row, report)} | {subset} | " + " | ".join(cells) + " |")
+    if "ceiling" in report:
+        lines += ["", ceiling.sentence(report["ceiling"])]
+    if "proper" in report:
+        label = f"{report['drawn_samples']} samples"
+        lines += ["", *sample_scores.table(report["proper"], with_interval, ceiling.text, label)]
+        lines += ["", sample_scores.sentence(report["proper"])]
     lines += _bound_lines(report.get("bound", {}))
+    if "information" in report:
+        lines.append(information.sentence(report["information"], lambda entry: with_interval(entry, 3)))
     if "diversity" in report:
         lines.append(f"Diversity (mean pairwise RMS difference of samples): {with_interval(report['diversity'], 4)}.")
     if "fvd" in report:
@@ -174,6 +214,14 @@ def markdown(report: dict) -> str:
     lines += ["", f"Weights SHA-256 `{report['weights_sha256']}`, data SHA-256 `{report['data_sha256']}`."]
     lines += [f"{key}: {value}" for key, value in report["description"].items()]
     return "\n".join(lines) + "\n"
+
+
+def _share(of_rows: dict, row: str, subset: str) -> str:
+    """A cell of the table; shares are those of all sequences."""
+    if subset != "all":
+        return ""
+    fixed = {"blank": "0"} | {f"simulator_{name}": "1" for name, entry in of_rows.items() if entry["mean"] is not None}
+    return fixed.get(row) or ceiling.text(of_rows.get(row))
 
 
 def _bound_lines(bound: dict) -> list[str]:

@@ -23,11 +23,12 @@ from data_pipelines import claims, files
 from data_pipelines.checks import integer, one_of, require
 from svg_tf import config, protocols, visualization
 from svg_tf.evaluation import chunks as chunk_files
-from svg_tf.evaluation import devices, report, shards
+from svg_tf.evaluation import devices, report, sample_scores, shards
 from svg_tf.evaluation import fvd as fvd_scores
+from svg_tf.evaluation.ceiling import STATES, Ceiling
 from svg_tf.evaluation.chunks import CHUNK, Chunk
 from svg_tf.evaluation.metrics import frame, perceptual, video
-from svg_tf.families.interface import BoundsLikelihood
+from svg_tf.families.interface import BoundsLikelihood, RedrawsFrames
 
 SAMPLES_AT_ONCE = 20
 _DIVERSITY_SAMPLES = 10  # diversity compares all pairs, whose frames must be in memory together
@@ -88,6 +89,7 @@ def evaluate(
     horizon: int | None = None,
     progress=print,
     shard: shards.Shard | None = None,
+    ceiling: Ceiling = Ceiling(),  # noqa: B008
 ) -> dict:
     """Samples futures of every sequence, scores them, and writes report.json, report.md, scores.npz, curves.png and GIFs.
 
@@ -102,6 +104,7 @@ def evaluate(
       description: JSON-serializable facts about run and data (names, step, split) for the report.
       horizon: frames of a training sequence (n_past + n_future there), marked in the curves; None: unknown.
       progress: called with a line of text after each chunk; it tells of all processes together.
+      ceiling: futures by the data's own rules, scored as the model's (see `svg_tf.evaluation.ceiling`).
       shard: which of several processes this is, that do this evaluation together in one `out_dir`; None: it does it alone.
 
     Returns: the report as a dict. Raises `ValueError`, before any work is done, for sequences that are too short or do not fit
@@ -112,7 +115,9 @@ def evaluate(
     report.require_matplotlib()
     files.distinct_outputs([out_dir], [path for path in (options.lpips, options.fvd) if path])
     batches = _batches(data)
-    _check_first(model, next(iter(batches), None), options)
+    first = next(iter(batches), None)
+    _check_first(model, first, options)
+    ceiling = ceiling.checked(first)
     networks = [_Networks.load(options, device) for device in devices.of(model)]
     lpips, fvd = networks[0]
     if fvd:
@@ -124,6 +129,7 @@ def evaluate(
         "description": description or {},
         "horizon": horizon,
         "drawn_samples": _drawn(model, options),
+        "ceiling": ceiling.facts(options.n_samples),
         "lpips_sha256": lpips.sha256 if lpips else None,
         "fvd_sha256": fvd.sha256 if fvd else None,
         "fvd_settings": {"convention": fvd_scores.name_of(options), "resize": fvd.resize} if fvd else None,
@@ -135,7 +141,7 @@ def evaluate(
         finished = out_dir / "report.json"
         if not finished.exists():
             held = stack.enter_context(claims.Claims(work / "claims"))
-            count = _score_all(model, batches, options, work, networks, held, shard or shards.Shard(), progress)
+            count = _score_all(model, batches, options, work, networks, ceiling, held, shard or shards.Shard(), progress)
             if shards.wait_for_turn(held, finished.exists):
                 return _report(model, batches, options, work, header, count)
     shutil.rmtree(work, ignore_errors=True)  # what a slow process has left in it
@@ -170,7 +176,7 @@ def _report(model, batches, options: Options, work: pathlib.Path, header: dict, 
     return result
 
 
-def _score_all(model, batches, options: Options, work: pathlib.Path, networks, held, shard, progress) -> int:
+def _score_all(model, batches, options: Options, work: pathlib.Path, networks, ceiling, held, shard, progress) -> int:
     """Returns the number of sequences once all chunks are scored, here or by other processes."""
     total, start = _total(batches, options), time.monotonic()
     require(total > 0, "The data holds no sequence.")
@@ -189,7 +195,7 @@ def _score_all(model, batches, options: Options, work: pathlib.Path, networks, h
     functions = []
     for device, (lpips, fvd) in zip(devices.of(model), networks, strict=True):
         own = devices.copy(model, device) if functions else model
-        functions.append(devices.on(device, lambda chunk, own=own, n=(lpips, fvd): _score(own, chunk, options, *n)))
+        functions.append(devices.on(device, lambda chunk, own=own, n=(lpips, fvd): _score(own, chunk, options, ceiling, *n)))
     pieces = shards.Pieces(
         read=lambda: _chunks(batches, options),
         count=-(-total // CHUNK),
@@ -251,7 +257,7 @@ def _total(batches, options: Options) -> int:
 
 def _chunks(batches, options: Options) -> Iterator[Chunk]:
     """Regroups batches of any size into chunks of CHUNK sequences, cut to the evaluated frames."""
-    pending: list[tuple[np.ndarray, bool]] = []
+    pending: list[tuple[np.ndarray, bool, dict]] = []
     number = seen = 0
     steps = options.n_past + options.n_future
 
@@ -259,16 +265,19 @@ def _chunks(batches, options: Options) -> Iterator[Chunk]:
         nonlocal number
         count = min(len(pending), CHUNK)
         rows, pending[:CHUNK] = pending[:CHUNK], []
-        frames = np.stack([row for row, _ in rows] + [rows[-1][0]] * (CHUNK - count))
+        filled = rows + [rows[-1]] * (CHUNK - count)
+        frames, states = np.stack([row for row, *_ in filled]), {k: np.stack([row[2][k] for row in filled]) for k in rows[0][2]}
         number += 1
-        return Chunk(number - 1, frames, count, np.array([moving for _, moving in rows]))
+        return Chunk(number - 1, frames, count, np.array([moving for _, moving, _ in rows]), states)
 
     for batch in batches:
         frames = np.asarray(batch["frames"], np.float32)[:, :steps]
         if options.sequences:
             frames = frames[: options.sequences - seen]
         seen += len(frames)
-        pending += zip(frames, _moving(frames, batch.get("velocities"), options), strict=True)
+        states = {k: np.asarray(batch[k])[: len(frames)] for k in STATES if k in batch}
+        of_rows = [{k: value[i] for k, value in states.items()} for i in range(len(frames))]
+        pending += zip(frames, _moving(frames, batch.get("velocities"), options), of_rows, strict=True)
         while len(pending) >= CHUNK:
             yield take()
         if options.sequences and seen >= options.sequences:
@@ -286,34 +295,60 @@ def _moving(frames, velocities, options: Options) -> np.ndarray:
     return change.reshape(len(frames), -1).max(axis=1) > _STILL
 
 
-def _score(model, chunk: Chunk, options: Options, lpips, fvd) -> dict[str, np.ndarray]:
+def _score(model, chunk: Chunk, options: Options, ceiling: Ceiling, lpips, fvd) -> dict[str, np.ndarray]:
     """All that is kept of a chunk: scores [count, S, n_future] of each metric, baselines, the bound, features for FVD."""
     frames, past = chunk.frames, options.n_past
     context, future = frames[:, :past], frames[:, past:]
     seeds = _seeds(options.seed, chunk.number)
-    kept: dict[str, list] = {}
     out: dict[str, Any] = {}
     drawn = _drawn(model, options)
-    for first in range(0, drawn, SAMPLES_AT_ONCE):
-        n = min(SAMPLES_AT_ONCE, drawn - first)
+
+    def of_model(n, first):
         samples = np.asarray(_generate(model, context, options, n, seeds, first))
-        for name, value in _metrics(future[:, None], samples, options.protocol, lpips).items():
-            kept.setdefault(name, []).append(value)
         if first == 0:
             if n > 1:
                 out["diversity"] = video.diversity(samples[:, :_DIVERSITY_SAMPLES])
             if fvd:
-                out |= fvd_scores.features(fvd, options, context, future, samples, drawn)
-    out |= {f"model_{name}": np.concatenate(parts, axis=1) for name, parts in kept.items()}
+                out.update(fvd_scores.features(fvd, options, context, future, samples, drawn))
+        return samples
+
+    places = ceiling.places(chunk, options)
+    settings = (future, options, chunk.number, lpips, places)
+    out |= _score_samples("model", of_model, drawn, *settings)
+    if ceiling.simulator:
+        out |= _score_samples("simulator", ceiling.continuing(chunk, options), options.n_samples, *settings)
+        out |= ceiling.information(chunk, places, future)
     copied = np.broadcast_to(context[:, -1:], future.shape)
-    for row, predicted in (("copy_last", copied), ("blank", np.zeros_like(future))):
+    others = [("copy_last", copied, places and places.last), ("blank", np.zeros_like(future), None)]
+    if model.can(RedrawsFrames):
+        others.append(("redrawn", np.asarray(model.redraw(frames))[:, past - 1 :], None))
+    for row, predicted, where in others:
         out |= {f"{row}_{name}": value for name, value in _metrics(future, predicted, options.protocol, lpips).items()}
-    if model.can(BoundsLikelihood):
-        bound = model.bound(frames, seeds)
+        if row != "redrawn":  # no prediction
+            out |= sample_scores.of_point(row, future, predicted, places, where)
+    counted = (model.bound_frames or frames.shape[1]) if model.can(BoundsLikelihood) else None
+    if counted is not None and counted <= frames.shape[1]:  # a model may bound just so many frames: the first ones
+        bound = model.bound(frames[:, :counted], seeds)
         out |= {f"{report.TERM}{name}": np.asarray(values) for name, values in bound.terms.items()}
         out |= {"nats": np.asarray(bound.nats)} if bound.nats is not None else {}
     out = {name: value[: chunk.count] for name, value in out.items()}
     return out | {"moving": chunk.moving, "frames_sha256": chunk.frames_checksum()}
+
+
+def _score_samples(row: str, draw, count: int, future, options: Options, number: int, lpips, places) -> dict[str, np.ndarray]:
+    """Scores {row_metric: [B, count, n_future]}, and proper ones, of samples that `draw` (how many, the first one's number) gives
+    in parts: frames, or frames and the places of their digits. number: of the chunk."""
+    kept: dict[str, list] = {}
+    size = min(SAMPLES_AT_ONCE, count)
+    proper = sample_scores.SampleScores(row, future, size, (options.seed, number, len(row)), places)
+    for first in range(0, count, SAMPLES_AT_ONCE):
+        samples = draw(min(SAMPLES_AT_ONCE, count - first), first)
+        samples, where = samples if isinstance(samples, tuple) else (samples, None)
+        proper.add(samples, where)
+        for name, value in _metrics(future[:, None], samples, options.protocol, lpips).items():
+            kept.setdefault(f"{row}_{name}", []).append(value)
+    scores = {name: np.concatenate(parts, axis=1) for name, parts in kept.items()}
+    return scores | proper.result() | {f"{row}_group": np.full(len(future), size)}
 
 
 def _metrics(truth, predicted, protocol, lpips) -> dict[str, np.ndarray]:

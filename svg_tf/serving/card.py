@@ -4,6 +4,7 @@ import datetime
 
 from svg_tf import versions
 from svg_tf.evaluation import report
+from svg_tf.families.interface import ShowsKeypoints
 
 
 def text(name: str, model, facts, served: dict) -> str:
@@ -44,6 +45,11 @@ def text(name: str, model, facts, served: dict) -> str:
             f"| uncertainty | frames uint8 [B, T >= {least}, {size}] | sigma float32 [B, T-1, Z]: standard deviations of "
             "the prior of each next frame's latents |"
         )
+    if model.can(ShowsKeypoints):
+        points = f"K = {model.n_keypoints}: x from -1 (left) to 1 (right), y from -1 (bottom) to 1 (top), strength"
+        lines.append(f"| keypoints | frames uint8 [B, T, {size}] | keypoints float32 [B, T, K, 3], {points} |")
+        answer = "keypoints float32 [B, n_samples, n_future, K, 3], those that generate draws its frames from"
+        lines.append(f"| predict_keypoints | as generate | {answer} |")
     limits = {key: value for key, value in served["limits"].items() if key != "max_bytes"}
     lines += ["", "Limits of one request: " + ", ".join(f"{key} {value}" for key, value in limits.items()) + "."]
     if "max_bytes" in served["limits"]:

@@ -117,7 +117,7 @@ def version_numbers(path) -> list[int]:
 def _write(folder, name, model, functions, served: dict, facts: Facts, with_warmup, max_shard_bytes) -> None:
     shards = tf.train.experimental.MaxShardSizePolicy(max_shard_size=max_shard_bytes) if max_shard_bytes else None
     options = tf.saved_model.SaveOptions(experimental_sharding_callback=shards)
-    tf.saved_model.save(signatures.Variables(model), str(folder), signatures=functions, options=options)
+    tf.saved_model.save(signatures.Variables(model, functions), str(folder), signatures=functions, options=options)
     extra = folder / EXTRA
     extra.mkdir()
     values = {

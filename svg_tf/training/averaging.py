@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from svg_tf import families, noise
 from svg_tf.families import inputs
-from svg_tf.training import checkpoints
+from svg_tf.training import checkpoints, program
 from svg_tf.training.state import TrainingState, named_variables, value_of
 
 BATCHES = 200
@@ -46,15 +46,16 @@ def take_averages(averaged, model) -> None:
 
 def compute_statistics(model, data, run_seed: int, step: int) -> None:
     """Runs the losses of the last phase on batches, as in training, but moves no weight."""
-    updates = model.program.phases[-1].updates
+    phase = model.program.phases[-1]
     seed = noise.fold(noise.seed_pair(run_seed), _STREAM)
 
     @tf.function(reduce_retracing=True)
     def forward(batch, number):
         rows = tf.range(tf.shape(batch["frames"])[0])
-        for i, update in enumerate(updates):
-            drawn = noise.BatchSeed(noise.fold(seed, number, i), rows, tf.size(rows))
-            update.loss(batch, drawn, "train", tf.constant(step, tf.int64))
+        step_of_run, drawn = tf.constant(step, tf.int64), noise.BatchSeed(noise.fold(seed, number), rows, tf.size(rows))
+        made = program.forward(phase, batch, drawn, "train", step_of_run)
+        for i, update in enumerate(phase.updates):
+            update.loss(batch, drawn._replace(seed=noise.fold(drawn.seed, i)), "train", step_of_run, *made)
 
     for number, batch in data.enumerate():
         forward(inputs.tensors_of(batch, model.tensors), number)

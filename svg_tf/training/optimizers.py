@@ -14,17 +14,18 @@ class Adam(keras.optimizers.Adam):
 
     epsilon_placement: "pytorch": m_hat / (sqrt(v_hat) + epsilon); "keras": as `keras.optimizers.Adam`, which adds it to sqrt(v):
       early updates of gradients as small as epsilon shrink by up to sqrt(1 - beta_2) = 1/32.
-    clip_norm: global norm above which gradients are scaled down, by the training step, on all replicas alike; None: off.
+    clip_norm: norm above which gradients are scaled down, by the training step, on all replicas alike; None: off.
+    clip_by: "global": the norm of all gradients together; "variable": of each by itself.
     average: decay of a moving average of the weights, kept among the slots (`averages`); the first updates count more, so that
       the weights at the start are soon forgotten. Keras's own `use_ema` fails on several replicas. None: off.
     """
 
     def __init__(
-        self, learning_rate=1e-3, *, epsilon=1e-8, epsilon_placement="pytorch", clip_norm=None, average=None, name="adam",
-        **kwargs,
+        self, learning_rate=1e-3, *, epsilon=1e-8, epsilon_placement="pytorch", clip_norm=None, clip_by="global", average=None,
+        name="adam", **kwargs,
     ):  # fmt: skip
         super().__init__(learning_rate, epsilon=epsilon, name=name, **kwargs)
-        self.epsilon_placement, self.clip_norm, self.average = epsilon_placement, clip_norm, average
+        self.epsilon_placement, self.clip_norm, self.clip_by, self.average = epsilon_placement, clip_norm, clip_by, average
         self._averages: list = []
 
     def build(self, variables):
@@ -60,7 +61,8 @@ class Adam(keras.optimizers.Adam):
         self.assign_sub(variable, rate * m_hat / (ops.sqrt(v_hat) + self.epsilon))
 
     def get_config(self):
-        own = {"epsilon_placement": self.epsilon_placement, "clip_norm": self.clip_norm, "average": self.average}
+        own = {"epsilon_placement": self.epsilon_placement, "clip_norm": self.clip_norm, "clip_by": self.clip_by}
+        own["average"] = self.average
         return {**super().get_config(), **own}
 
 
@@ -100,6 +102,7 @@ def build(config: OptimizerConfig, steps: int, every: int = 1, name: str = "adam
         epsilon=config.epsilon,
         epsilon_placement=config.epsilon_placement,
         clip_norm=config.clip_norm,
+        clip_by=config.clip_by,
         average=config.average,
         name=name,
     )

@@ -235,6 +235,7 @@ def _callbacks(experiment: ExperimentConfig, run_dir: pathlib.Path, state, saved
             kept, t.checkpoint_every, t.keep_checkpoints, training_state=state, steps_per_epoch=t.steps_per_epoch,
             before={"scalars": scalars, "videos": videos}, resume=saved, stop=stop,
         ),
+        svg_callbacks.Health(t.log_every, told=verbose),
         svg_callbacks.Describe(logs, experiment),
         svg_callbacks.Progress(t.steps, batch_frames, t.log_every, shown=verbose),
     ]  # fmt: skip

@@ -5,11 +5,13 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from svg_tf import presets
 from svg_tf.config import OptimizerConfig, ScheduleConfig, TrainConfig
 from svg_tf.families.interface import Program, Update
 from svg_tf.training import optimizers
+from svg_tf.training import program as training_program
 
 
 def adam_in_numpy(gradients, start, rate, b1, b2, epsilon, placement):
@@ -126,6 +128,23 @@ def test_linear_decay_is_the_published_program_s():
     again = keras.optimizers.deserialize(keras.optimizers.serialize(adam))
     assert rates(again, range(10)) == pytest.approx(rates(adam, range(10)))
     assert again.epsilon_placement == "pytorch"
+
+
+def test_gradients_are_clipped_together_or_each_by_itself():
+    gradients = [tf.constant([3.0, 4.0]), None, tf.constant([0.6, 0.8])]  # norms 5 and 1, together 26 ** 0.5
+    together, each = (
+        training_program.clipped(gradients, optimizers.build(OptimizerConfig(clip_norm=2.0, clip_by=by), steps=1))
+        for by in ("global", "variable")
+    )
+    np.testing.assert_allclose(together[0], np.array([3.0, 4.0]) * 2 / 26**0.5, rtol=1e-6)
+    np.testing.assert_allclose(together[2], np.array([0.6, 0.8]) * 2 / 26**0.5, rtol=1e-6)
+    np.testing.assert_allclose(each[0], [1.2, 1.6], rtol=1e-6)
+    np.testing.assert_allclose(each[2], [0.6, 0.8], rtol=1e-6)
+    assert together[1] is None and each[1] is None
+    adam = optimizers.Adam(clip_norm=1.0, clip_by="variable")
+    assert optimizers.Adam.from_config(adam.get_config()).clip_by == "variable"
+    with pytest.raises(ValueError, match="clip_by must be"):
+        OptimizerConfig(clip_by="layer")
 
 
 def test_a_schedule_of_an_update_that_is_not_always_due_counts_its_own_steps():
