@@ -41,7 +41,7 @@ class Simulator:
         self.options = moving_mnist.options(**options)
         images = digits.load_digits(self.options.digits, split, self.options.digits_dir, self.options.train_digits)
         self.renderer = moving_mnist.Renderer(images, self.options.canvas, self.options.size)
-        self._continue = tf.function(self._futures)
+        self._go_on = tf.function(lambda *states: motion.go_on(self.options.physics, *states).positions, reduce_retracing=True)
 
     @property
     def physics(self) -> motion.Physics:
@@ -100,15 +100,12 @@ class Simulator:
             for part in known.belief.pick(chance)
         ]
         ids = np.repeat(known.digit_ids, n_samples, axis=0)
-        frames, positions = self._continue(*map(tf.constant, states), words, tf.constant(ids))
+        positions = self._go_on(*map(tf.constant, states), words)
+        frames = self.renderer(tf.constant(ids), positions)  # not in a graph, whose division by 255 differs in the last bit
         shape = (batch, n_samples, n_future)
         return Futures(
             frames.numpy().reshape(*shape, *frames.shape[2:]), positions.numpy().reshape(*shape, *positions.shape[2:])
         )
-
-    def _futures(self, positions, velocities, words, ids):
-        states = motion.go_on(self.physics, positions, velocities, words)
-        return self.renderer(ids, states.positions), states.positions
 
 
 def _by_digit(positions: np.ndarray) -> np.ndarray:

@@ -61,13 +61,14 @@ class Ceiling:
         if not self.simulator:
             return None
         at, images = chunk.states["positions"], self.simulator.digit_images(chunk.states["digit_ids"])
-        return Places(at[:, options.n_past :], at[:, options.n_past - 1], images, chunk.frames.shape[-2])
+        past = options.n_past
+        return Places(chunk.frames[:, past:], at[:, past:], at[:, past - 1], images)
 
-    def information(self, chunk: Chunk, places: Places, future) -> dict[str, np.ndarray]:
+    def information(self, chunk: Chunk, places: Places) -> dict[str, np.ndarray]:
         """Scores of the data itself: nats of each frame's motion, and where a digit's new velocity first shows, [CHUNK, T]."""
         shows = visible_collisions(chunk.states["collisions"], self.simulator.physics.variant).any(axis=2)
         nats = self.simulator.information(chunk.states["positions"])
-        return {"information": nats, "new_velocity": shows, "locating_error": places.locating_error(future)}
+        return {"information": nats, "new_velocity": shows, "locating_error": places.locating_error}
 
 
 def of(experiment, split: str, **chosen) -> Ceiling:

@@ -47,7 +47,7 @@ def compare(evaluations: Mapping[str, Folder | Sequence[Folder]], out_dir) -> di
     (first, _), *_ = next(iter(groups.values()))
     horizons = {r["horizon"] for group in groups.values() for r, _ in group}
     panels = [
-        (report.title(metric, first), [(label, row[metric]["per_step"]) for label, row in comparison["rows"].items()])
+        (report.title(metric, first), [(n, row[metric]["per_step"]) for n, row in comparison["rows"].items() if metric in row])
         for metric in metrics
     ]
     for name, entries in comparison["proper"]["rows"].items():

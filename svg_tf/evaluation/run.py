@@ -317,7 +317,7 @@ def _score(model, chunk: Chunk, options: Options, ceiling: Ceiling, lpips, fvd) 
     out |= _score_samples("model", of_model, drawn, *settings)
     if ceiling.simulator:
         out |= _score_samples("simulator", ceiling.continuing(chunk, options), options.n_samples, *settings)
-        out |= ceiling.information(chunk, places, future)
+        out |= ceiling.information(chunk, places)
     copied = np.broadcast_to(context[:, -1:], future.shape)
     others = [("copy_last", copied, places and places.last), ("blank", np.zeros_like(future), None)]
     if model.can(RedrawsFrames):

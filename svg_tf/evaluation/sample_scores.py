@@ -16,11 +16,22 @@ ERRORS = {"rank": "calibration error, frames", "place_rank": "calibration error,
 
 
 class Places:
-    """Where the digits of a chunk's sequences are: truth float [B, F, N, 2]; images float [B, N, d, d], as they are drawn."""
+    """Where the digits of a chunk's sequences are, in pixels.
 
-    def __init__(self, truth, last, images, side: int):
-        self.truth, self.last = np.rint(truth).astype(np.float32), np.rint(last).astype(np.float32)
-        self._locators = [positions.Locator(own, side) for own in images]
+    future: float [B, F, H, W, 1], the true frames; at, last: float [B, F, N, 2], [B, N, 2], true positions in them and in the last
+    context frame; images: float [B, N, d, d], digits as they are drawn.
+
+    A single digit of true or simulated frames is where its state says. Of several, which hide each other, the places are found in
+    these frames as in a model's, so that the error of locating is the same for all.
+    """
+
+    def __init__(self, future, at, last, images):
+        self._locators = [positions.Locator(own, future.shape[2]) for own in images]
+        self.last, known = np.rint(last).astype(np.float32), np.rint(at).astype(np.float32)
+        found = self.of(future[:, None])[:, 0]
+        self.locating_error = np.linalg.norm(found - known, axis=-1).mean(axis=(1, 2))  # pixels [B]
+        self.known = images.shape[1] == 1
+        self.truth = known if self.known else found
 
     def of(self, frames) -> np.ndarray:
         """frames [B, S, F, H, W, 1] -> float32 [B, S, F, N, 2]"""
@@ -29,10 +40,6 @@ class Places:
             for locate, own in zip(self._locators, frames, strict=True)
         ]
         return np.stack(found).astype(np.float32)
-
-    def locating_error(self, future) -> np.ndarray:
-        """Mean pixels by which the digits of the true frames [B, F, H, W, 1] are misplaced: float64 [B]."""
-        return np.linalg.norm(self.of(future[:, None])[:, 0] - self.truth, axis=-1).mean(axis=(1, 2))
 
 
 class SampleScores:
@@ -54,7 +61,8 @@ class SampleScores:
             self._ranks.append(group.rank(self._chance.random(truth.shape[:2])))
         if self._places is None or self._of_places:
             return
-        where = np.rint(where) if where is not None else self._places.of(samples)
+        exact = where is not None and self._places.known
+        where = np.rint(where) if exact else self._places.of(samples)
         group = proper.Group(self._places.truth, np.moveaxis(where, 1, 0))
         self._of_places = {"place_energy": (np.sqrt(2) * proper.energy([group])).mean(axis=-1)}  # the distance in the plane
         if whole:
@@ -131,7 +139,7 @@ def sentence(entry: dict) -> str:
         "which rewards the right distribution, not scatter."
     )
     if "place_energy" in entry:
-        error = f"; in true frames, {entry['locating_error']:.2f} px from where they are" if "locating_error" in entry else ""
+        error = f", which errs by {entry['locating_error']:.2f} px in true frames" if "locating_error" in entry else ""
         lines += f" Positions: of the first samples, digits located by correlation{error}."
     if "calibration" in entry:
         size = max(c["group"] for rows in entry["calibration"].values() for c in rows.values())
