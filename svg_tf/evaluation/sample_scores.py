@@ -18,8 +18,8 @@ ERRORS = {"rank": "calibration error, frames", "place_rank": "calibration error,
 class Places:
     """Where the digits of a chunk's sequences are, in pixels.
 
-    future: float [B, F, H, W, 1], the true frames; at, last: float [B, F, N, 2], [B, N, 2], true positions in them and in the last
-    context frame; images: float [B, N, d, d], digits as they are drawn.
+    future: float [B, F, H, W, 1], the true frames; at, last: float [B, F, N, 2], [B, N, 2], true positions in them and in the
+    last context frame; images: float [B, N, d, d], digits as they are drawn.
 
     A single digit of true or simulated frames is where its state says. Of several, which hide each other, the places are found in
     these frames as in a model's, so that the error of locating is the same for all.
