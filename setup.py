@@ -14,9 +14,11 @@ EXTRAS = {
     "beam": ["apache-beam>=2.65", "google-crc32c>=1.5"],
     "serving": ["tensorflow-serving-api>=2.19,<2.22", "requests>=2.31"],
     "plots": ["matplotlib>=3.8"],
+    "tfx": ["tfx>=1.21,<1.22", "av>=14", "matplotlib>=3.8"],
     "dev": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.8", "scikit-image>=0.24"],
 }
-EXTRAS["all"] = sorted({requirement for extra in EXTRAS.values() for requirement in extra})
+# TFX is not among them: its wheels need glibc 2.39, and it pins other versions than constraints.txt does.
+EXTRAS["all"] = sorted({requirement for name, extra in EXTRAS.items() if name != "tfx" for requirement in extra})
 
 
 def read(name):

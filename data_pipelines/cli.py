@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from data_pipelines import command_line
+from data_pipelines import command_line, flags, frame_size
 
 _DATA_DIR_HELP = "Folder of prepared data sets; empty = TFDS_DATA_DIR, or ~/tensorflow_datasets."
 DataDir = Annotated[str, tyro.conf.arg(help=_DATA_DIR_HELP)]
@@ -66,7 +66,7 @@ class _Build(abc.ABC):
 
         builder = self.prepared()
         tfds.disable_progress_bar()  # ours knows the number of clips
-        with _Progress() as progress:
+        with Progress() as progress:
             builder.on_progress = progress
             with contextlib.redirect_stdout(io.StringIO()):  # TFDS's own messages speak of downloads
                 path = base.build(
@@ -86,8 +86,8 @@ class _Build(abc.ABC):
 class BuildKth(_Build):
     """KTH actions: a folder of .avi files and 00sequences.txt."""
 
-    size: int = 64
-    """Pixels of a square frame."""
+    size: frame_size.Size = 64
+    """Pixels of a frame: 64, of a square, or height x width; 120x160 is the clips' own."""
     ranges: Literal["sequences", "all"] = "sequences"
     """Records are the ranges of 00sequences.txt (SVG paper), or all frames of each clip (SRVP's numbers)."""
 
@@ -115,7 +115,8 @@ class BuildVideoFolder(_Build):
 
     name: str = "mine"
     """What to call the data set: load it as video_folder/NAME."""
-    size: int = 64
+    size: frame_size.Size = 64
+    """Pixels of a frame: 64, of a square, or 64x80, height x width."""
     channels: Literal[1, 3] = 3
     fps: float = 0.0
     """Frames per second, by dropping or repeating frames; 0 = each clip's own."""
@@ -124,11 +125,15 @@ class BuildVideoFolder(_Build):
     """Share of clips for the test split, chosen by a hash of their names; unused where folders are called train, test, ..."""
     segment_frames: int = 300
     """Clips are cut into records of at most so many frames."""
+    box: tuple[int, int, int, int] | None = None
+    """LEFT TOP RIGHT BOTTOM: the part of each frame that is taken, in its pixels, before --fit; default: all."""
+    skip: str = ""
+    """Pattern of names of files to leave out, e.g. "_*"."""
 
     def builder(self, **arguments):
         from data_pipelines.example_gen.video_folder import VideoFolder, VideoFolderConfig
 
-        keys = ("name", "size", "channels", "fps", "fit", "test_percent", "segment_frames")
+        keys = ("name", "size", "channels", "fps", "fit", "test_percent", "segment_frames", "box", "skip")
         return VideoFolder(config=VideoFolderConfig(**{key: getattr(self, key) for key in keys}), **arguments)
 
 
@@ -195,7 +200,7 @@ class Stats:
     def run(self) -> int:
         from data_pipelines import catalogue, statistics_gen
 
-        with _Progress() as progress:
+        with Progress() as progress:
             result = statistics_gen.run(catalogue.find(self.name, self.data_dir or None).path, on_progress=progress)
         print("\n".join(statistics_gen.describe(result)))
         return 0
@@ -245,7 +250,7 @@ BUILDERS = {"kth": BuildKth, "bair": BuildBair, "video_folder": BuildVideoFolder
 COMMANDS = {"list": List, "describe": Describe, "stats": Stats, "schema": Schema, "validate": Validate}
 
 
-class _Progress:
+class Progress:
     """One bar per split on the terminal, fed by (split, done, total)."""
 
     def __enter__(self):
@@ -283,7 +288,7 @@ def _run(arguments: list[str]) -> int:
     from_dict = tyro.extras.subcommand_cli_from_dict
     if arguments[:1] == ["build"]:
         text = "Build a data set from its original files."
-        command = from_dict(BUILDERS, prog="svg-data build", description=text, args=arguments[1:])
+        command = from_dict(BUILDERS, prog="svg-data build", description=text, args=arguments[1:], registry=flags.REGISTRY)
     else:
         text = "Prepare and inspect data sets of videos."
         command = from_dict({"build": _build_help, **COMMANDS}, prog="svg-data", description=text, args=arguments)

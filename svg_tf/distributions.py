@@ -17,6 +17,11 @@ def diagonal_gaussian_of_scale(parameters) -> tfd.Distribution:
     return tfd.MultivariateNormalDiag(loc=mean, scale_diag=tf.nn.softplus(raw) + 1e-8)
 
 
+def diagonal_gaussian_of_mean_and_scale(mean, scale) -> tfd.Distribution:
+    """N(mean, diag(scale^2)) over the last axis; both float32 [..., z_dim], scale > 0."""
+    return tfd.MultivariateNormalDiag(loc=mean, scale_diag=scale)
+
+
 def observation(mean, scale: float) -> tfd.Distribution:
     """N(mean, scale^2) of each pixel: a distribution over frames [..., H, W, C], float32."""
     return tfd.Independent(tfd.Normal(tf.cast(mean, tf.float32), scale), 3)

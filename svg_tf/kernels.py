@@ -93,6 +93,12 @@ def conv_enlarged(x, kernel):
     return conv_up(x, tf.einsum("ai,bj,ijcd->abdc", sums, sums, kernel))
 
 
+def enlarged(x) -> tf.Tensor:
+    """Bilinear enlargement by 2 whose corners stay corners ("align corners"): [N, H, W, C] -> [N, 2 H, 2 W, C]."""
+    y = tf.raw_ops.ResizeBilinear(images=x, size=[2 * x.shape[1], 2 * x.shape[2]], align_corners=True)
+    return tf.cast(y, x.dtype)
+
+
 def replicas() -> int:
     """Number of replicas that run in step with this one (1 outside a distribution strategy)."""
     context = tf.distribute.get_replica_context()

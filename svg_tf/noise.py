@@ -62,6 +62,16 @@ def of_sequences(seed, steps, batch, size) -> tf.Tensor:
     return tf.transpose(normal_per_seed(seed, [steps, size]), [1, 0, 2])
 
 
+def uniform_of_sequences(seed, steps, batch) -> tf.Tensor:
+    """float32 uniform in [0, 1) [steps, B], one column for each sequence; seed as of `of_sequences`."""
+    if isinstance(seed, BatchSeed):
+        return tf.gather(uniform(seed.seed, [steps, seed.total]), seed.rows, axis=1)
+    if seed.shape.rank == 1:
+        return uniform(seed, [steps, batch])
+    signature = tf.TensorSpec([steps if isinstance(steps, int) else None], tf.float32)
+    return tf.transpose(tf.map_fn(lambda one: uniform(one, [steps]), seed, fn_output_signature=signature))
+
+
 def stream(seed, number):
     """A seed of the same kind, for another use of the same sequences."""
     if isinstance(seed, BatchSeed):

@@ -8,6 +8,7 @@ No file but this one asks whether a data set is generated. Loads no TensorFlow.
 
 import abc
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -21,10 +22,10 @@ GENERATED = "moving_mnist"
 
 @dataclass(frozen=True)
 class Source(abc.ABC):
-    """A data set as an experiment names it. data: its configuration; side: pixels of a frame's side."""
+    """A data set as an experiment names it. data: its configuration; frame_shape: (height, width, channels) of the model."""
 
     data: DataConfig
-    side: int
+    frame_shape: tuple[int, int, int]
 
     @property
     def name(self) -> str:
@@ -44,6 +45,11 @@ class Source(abc.ABC):
     @abc.abstractmethod
     def sized(self) -> bool:
         """Whether its splits have a number of sequences of their own."""
+
+    @property
+    def videos(self) -> dict[str, Any]:
+        """What defines the videos of a held-out split, wherever they lie: equal for runs whose predictions can be compared."""
+        return {"data.name": self.name, "data.frame_stride": self.data.frame_stride}
 
     @property
     def states(self) -> tuple[str, ...]:
@@ -66,6 +72,16 @@ class MovingMNIST(Source):
 
     sized = False
 
+    def __post_init__(self):
+        height, width, channels = self.frame_shape
+        shown = f"{height}x{width}x{channels}"
+        require(height == width, f"Frames of {self.name} are square: model.image_size must be one number, got {shown}.")
+
+    @property
+    def side(self) -> int:
+        """Pixels of a frame's side."""
+        return self.frame_shape[0]
+
     @property
     def options(self):
         digits = dataclasses.asdict(self.data.moving_mnist)
@@ -77,6 +93,12 @@ class MovingMNIST(Source):
         digits = "MNIST" if d.digits == "mnist" else "scikit-learn (UCI)"
         kind = "deterministic" if d.deterministic else f"stochastic, variant {d.variant}"
         return f"Moving MNIST ({kind}), {d.num_digits} digit(s) of {digits}"
+
+    @property
+    def videos(self):
+        digits = {name: getattr(self.data.moving_mnist, name) for name in ("num_digits", "deterministic", "variant", "digits")}
+        digits["max_speed"] = self.max_speed
+        return super().videos | {f"data.moving_mnist.{name}": value for name, value in digits.items()}
 
     @property
     def states(self):
@@ -138,9 +160,20 @@ class Prepared(Source):
 
 
 def of(experiment: ExperimentConfig) -> Source:
-    """The experiment's data."""
+    """The experiment's data. Raises `ValueError` for frames that it cannot have."""
     kind = MovingMNIST if experiment.data.name == GENERATED else Prepared
-    return kind(experiment.data, experiment.model.frame_shape[0])
+    return kind(experiment.data, experiment.model.frame_shape)
+
+
+def check_alike(experiments: Mapping[str, ExperimentConfig]) -> None:
+    """Raises `ValueError` unless the models of all experiments, by their labels, predict the same videos."""
+    seen = {label: {"the frame shape": e.model.frame_shape, **of(e).videos} for label, e in experiments.items()}
+    first, *others = seen
+    for other in others:
+        for what in seen[first] | seen[other]:
+            a, b = (seen[label].get(what) for label in (first, other))
+            same = f"{what} is {a!r} for {first!r} and {b!r} for {other!r}"
+            require(a == b, f"Runs side by side must have the same videos: {same}.")
 
 
 def at(experiment: ExperimentConfig, name: str | None = None, data_dir=None, digits_dir=None) -> ExperimentConfig:

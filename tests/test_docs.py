@@ -9,6 +9,7 @@ import pytest
 import tyro
 
 from data_pipelines import cli as data_cli
+from data_pipelines import flags as written
 from svg_tf import cli, config, presets
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -61,9 +62,9 @@ def test_commands_are_understood(words):
     if name == "train":
         flags = tyro.conf.AvoidSubcommands[config.ExperimentConfig]
         where = rest.index("--run-dir")
-        tyro.cli(flags, default=presets.get(rest[0]), args=rest[1:where] + rest[where + 2 :])
+        tyro.cli(flags, default=presets.get(rest[0]), args=rest[1:where] + rest[where + 2 :], registry=written.REGISTRY)
     elif (program, name) == ("svg-data", "build"):
-        tyro.cli(data_cli.BUILDERS[rest[0]], args=rest[1:])
+        tyro.cli(data_cli.BUILDERS[rest[0]], args=rest[1:], registry=written.REGISTRY)
     else:
         tyro.cli((cli.COMMANDS if program == "svg-tf" else data_cli.COMMANDS)[name], args=rest)
 

@@ -8,7 +8,7 @@ import numpy as np
 from data_pipelines.clips import animations, kinds, pictures, videos
 from data_pipelines.clips.errors import ClipError
 from data_pipelines.clips.rate import at_rate
-from data_pipelines.clips.shaping import Wanted
+from data_pipelines.clips.shaping import OutsideBox, Wanted
 
 
 def read_clip(path: str | os.PathLike, wanted: Wanted) -> Iterator[np.ndarray]:
@@ -21,10 +21,13 @@ def read_clip(path: str | os.PathLike, wanted: Wanted) -> Iterator[np.ndarray]:
       `ExtraNeeded` where PyAV is needed and not installed.
     """
     name = kinds.shown(path)
-    for number, frame in enumerate(_frames(path, wanted, name)):
-        if number == wanted.max_frames:
-            raise ClipError(f"{name}: more than {wanted.max_frames} frames (option --max-frames); cut it into clips.")
-        yield frame
+    try:
+        for number, frame in enumerate(_frames(path, wanted, name)):
+            if number == wanted.max_frames:
+                raise ClipError(f"{name}: more than {wanted.max_frames} frames (option --max-frames); cut it into clips.")
+            yield frame
+    except OutsideBox as error:
+        raise ClipError(f"{name}: {error}") from None
 
 
 def _frames(path: str | os.PathLike, wanted: Wanted, name: str) -> Iterator[np.ndarray]:

@@ -9,6 +9,7 @@ from PIL import Image
 from data_pipelines.clips.errors import ClipError
 
 Fit = Literal["crop", "squash"]
+Box = tuple[int, int, int, int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +18,8 @@ class Wanted:
 
     height, width: pixels. channels: 1 (luma, full range) or 3 (RGB). fit: "crop" keeps the aspect ratio and cuts the center
     out, "squash" scales both sides on their own. fps: frames per second, by repeating or dropping frames by their times; None
-    keeps all frames. max_frames, max_pixels: beyond these limits the clip is bad.
+    keeps all frames. max_frames, max_pixels: beyond these limits the clip is bad. box: left, top, right, bottom of the part of
+    each picture that is taken, in its own pixels as it is shown, before `fit`; None: all.
     """
 
     height: int
@@ -27,6 +29,11 @@ class Wanted:
     fps: float | None = None
     max_frames: int = 100_000
     max_pixels: int = 1 << 24
+    box: Box | None = None
+
+
+class OutsideBox(ClipError):
+    """A box that does not fit; what raises it does not know the file's name."""
 
 
 class Timed(NamedTuple):
@@ -53,9 +60,22 @@ def crop_box(width: int, height: int, to_width: int, to_height: int, aspect: flo
     return left, top, left + box_width, top + box_height
 
 
+def checked_box(box: Box, width: int, height: int) -> Box:
+    """Raises `OutsideBox` for a box that is not within a picture of this size."""
+    left, top, right, bottom = box
+    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+        raise OutsideBox(
+            f"the box {' '.join(map(str, box))} (left, top, right, bottom) is not within its frames of {width}x{height} pixels "
+            "(option --box)."
+        )
+    return box
+
+
 def shape_picture(picture: Image.Image, wanted: Wanted, aspect: float = 1.0) -> np.ndarray:
     """A picture of mode L or RGB, with pixels of `aspect` -> uint8 [height, width, channels]."""
     picture = picture.convert("L" if wanted.channels == 1 else "RGB")
+    if wanted.box is not None:
+        picture = picture.crop(checked_box(wanted.box, *picture.size))
     box = crop_box(*picture.size, wanted.width, wanted.height, aspect) if wanted.fit == "crop" else None
     array = np.asarray(picture.resize((wanted.width, wanted.height), Image.Resampling.BILINEAR, box=box))
     return array[..., None] if wanted.channels == 1 else array

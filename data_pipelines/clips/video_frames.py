@@ -70,7 +70,7 @@ class VideoPicture:
         if self._shaped is None:
             kind = _kind(self._frame.format.name)
             to_height, to_width = self._scaled(wanted)
-            if kind.alpha or to_height * to_width > _MOST_PIXELS:
+            if kind.alpha or wanted.box is not None or to_height * to_width > _MOST_PIXELS:
                 self._shaped = self._by_pillow(wanted, kind)
             else:
                 self._shaped = self._by_swscale(wanted, kind.deep, to_height, to_width)

@@ -1,7 +1,8 @@
 """The KTH actions data set: 25 persons, 6 actions, 4 scenarios; 599 clips of 160x120 at 25 fps (SVG paper, section 5.2).
 
-Source: the folder of `.avi` files (sub-folders are searched too) and `00sequences.txt`. Frames are squashed to a square and
-made gray; persons 1 to 20 are the training split, 21 to 25 the test split, as in the paper.
+Source: the folder of `.avi` files (sub-folders are searched too) and `00sequences.txt`. Frames are squashed to
+the wanted size (64x64 in the papers) and made gray; persons 1 to 20 are the training split, 21 to 25 the test split, as in the
+paper.
 """
 
 import dataclasses
@@ -13,7 +14,7 @@ from typing import Literal
 import numpy as np
 import tensorflow_datasets as tfds
 
-from data_pipelines import checks
+from data_pipelines import checks, frame_size
 from data_pipelines.clip_storage import clip_features, encode_clip
 from data_pipelines.clips import ClipError, Wanted, kinds, read_clip, require_av, sources
 from data_pipelines.example_gen.base import ClipBuilder, Plan
@@ -39,21 +40,24 @@ _LICENSE = "The authors grant the use of the database for non-commercial researc
 
 @dataclasses.dataclass
 class KthConfig(tfds.core.BuilderConfig):
-    """size: pixels of a square frame. ranges: "sequences", the 2,391 action ranges of `00sequences.txt`, each a record
-    (SVG paper); "all", every clip whole (as in the KTH numbers that SRVP published)."""
+    """size: pixels of a frame, an integer for a square or a pair (height, width). ranges: "sequences", the 2,391 action
+    ranges of `00sequences.txt`, each a record (SVG paper); "all", every clip whole (as in the KTH numbers that SRVP
+    published)."""
 
-    size: int = 64
+    size: frame_size.Size = 64
     ranges: Literal["sequences", "all"] = "sequences"
 
     def __post_init__(self):
-        checks.integer("size", self.size, 8, 512)
+        self.size = frame_size.checked("size", self.size, 8, 512)
         checks.one_of("ranges", self.ranges, ("sequences", "all"))
 
     @classmethod
-    def of(cls, size: int = 64, ranges: str = "sequences") -> "KthConfig":
-        """The configuration with its usual name: "64", "128", "64_all", ..."""
-        name = str(size) if ranges == "sequences" else f"{size}_{ranges}"
-        return cls(name=name, description=f"{size}x{size}, ranges: {ranges}", size=size, ranges=ranges)
+    def of(cls, size: frame_size.Size = 64, ranges: str = "sequences") -> "KthConfig":
+        """The configuration with its usual name: "64", "128", "64_all", "120x160", ..."""
+        size = frame_size.checked("size", size, 8, 512)
+        text, shown = frame_size.text(size), "x".join(map(str, frame_size.pair(size)))
+        name = text if ranges == "sequences" else f"{text}_{ranges}"
+        return cls(name=name, description=f"{shown}, ranges: {ranges}", size=size, ranges=ranges)
 
 
 def read_sequences(path: pathlib.Path) -> dict[str, list[tuple[int, int]]]:
@@ -109,15 +113,16 @@ class KthJob:
     action: str
     scenario: str
     ranges: tuple[tuple[int, int], ...] | None
-    size: int
+    height: int
+    width: int
     max_frames: int
     max_pixels: int
 
 
 def read_kth_clip(job: KthJob) -> Iterator[tuple[str, dict]]:
     """Decodes one clip and yields an example for each range. Raises `ClipError` before the first example, or not at all."""
-    max_frames = min(job.max_frames, MAX_CLIP_BYTES // job.size**2)
-    wanted = Wanted(job.size, job.size, 1, fit="squash", max_frames=max_frames, max_pixels=job.max_pixels)
+    max_frames = min(job.max_frames, MAX_CLIP_BYTES // (job.height * job.width))
+    wanted = Wanted(job.height, job.width, 1, fit="squash", max_frames=max_frames, max_pixels=job.max_pixels)
     frames = np.stack(list(read_clip(job.path, wanted)))
     ranges = ((1, len(frames)),) if job.ranges is None else job.ranges
     for first, last in ranges:
@@ -148,11 +153,10 @@ class Kth(ClipBuilder):
     read_job = staticmethod(read_kth_clip)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        size = self.builder_config.size
         extra = {"action": tfds.features.Text(), "scenario": tfds.features.Text()}
         return tfds.core.DatasetInfo(
             builder=self,
-            features=clip_features(size, size, 1, extra),
+            features=clip_features(*frame_size.pair(self.builder_config.size), 1, extra),
             description="KTH human actions, gray, for video prediction: persons 1-20 train, 21-25 test.",
             homepage="https://www.csc.kth.se/cvap/actions/",
             citation=_CITATION,
@@ -182,7 +186,7 @@ class Kth(ClipBuilder):
                 continue
             _, person, action, scenario = _CLIP.fullmatch(clip).groups()
             # An absolute path, so that Beam workers find it wherever they run on this file system.
-            options = (config.size, self.options.max_frames, self.options.max_pixels)
+            options = (*frame_size.pair(config.size), self.options.max_frames, self.options.max_pixels)
             job = KthJob(str(path.resolve()), clip, int(person), action, scenario, ranges, *options)
             jobs["train" if int(person) in TRAIN_PERSONS else "test"].append(job)
         return Plan(jobs, notes)

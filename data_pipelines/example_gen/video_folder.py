@@ -6,16 +6,18 @@ into records of `segment_frames`; all segments of a clip share its split and its
 """
 
 import dataclasses
+import fnmatch
 import hashlib
+import math
 import re
 from collections.abc import Iterator
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from data_pipelines import checks
+from data_pipelines import checks, frame_size
 from data_pipelines.clip_storage import clip_features, encode_clip
-from data_pipelines.clips import ClipError, Fit, Wanted, kinds, read_clip, require_av, sources
+from data_pipelines.clips import Box, ClipError, Fit, Wanted, kinds, read_clip, require_av, sources
 from data_pipelines.example_gen.base import ClipBuilder, Plan
 
 MAX_SEGMENT_BYTES = 1 << 28
@@ -25,34 +27,50 @@ MAX_SEGMENT_BYTES = 1 << 28
 class VideoFolderConfig(tfds.core.BuilderConfig):
     """How clips become frames.
 
-    size: pixels of a square frame. channels: 1 or 3. fps: frame rate wanted, 0 keeps each clip's own. fit: "crop" cuts out
-    the center, "squash" scales both sides on their own. test_percent: share of clips that the hash puts into the test split.
-    segment_frames: longest record, in frames.
+    size: pixels of a frame, an integer for a square or a pair (height, width). channels: 1 or 3. fps: frame rate wanted, 0 keeps
+    each clip's own. fit: "crop" cuts out the center, "squash" scales both sides on their own. test_percent: share of clips that
+    the hash puts into the test split. segment_frames: longest record, in frames. box: part of each picture that is taken (left,
+    top, right, bottom), None: all. skip: pattern of file names that are left out.
     """
 
-    size: int = 64
+    size: frame_size.Size = 64
     channels: int = 3
     fps: float = 0.0
     fit: Fit = "crop"
     test_percent: float = 10.0
     segment_frames: int = 300
+    box: Box | None = None
+    skip: str = ""
 
     def __post_init__(self):
-        checks.integer("size", self.size, 8, 512)
+        self.size = frame_size.checked("size", self.size, 8, 512)
         checks.one_of("channels", self.channels, (1, 3))
         checks.number("fps", self.fps, 0, 1000)
         checks.one_of("fit", self.fit, Fit)
         checks.number("test_percent", self.test_percent, 0, 100)
+        if self.box is not None:
+            right = len(self.box) == 4 and all(isinstance(n, int) for n in self.box)
+            right = right and 0 <= self.box[0] < self.box[2] and 0 <= self.box[1] < self.box[3]
+            checks.require(right, f"box must be left, top, right, bottom in pixels, left < right, top < bottom; got {self.box}.")
         checks.integer("segment_frames", self.segment_frames, 2, 10_000)
         checks.require(
-            self.segment_frames * self.size**2 * self.channels <= MAX_SEGMENT_BYTES,
-            f"A record of {self.segment_frames} frames of {self.size}x{self.size}x{self.channels} has more than "
+            self.segment_frames * math.prod(self.frame_shape) <= MAX_SEGMENT_BYTES,
+            f"A record of {self.segment_frames} frames of {self.shown} has more than "
             f"{MAX_SEGMENT_BYTES} bytes; take a smaller segment_frames.",
         )
         checks.require(
             re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", self.name) is not None,
             f"The data set's name must be letters, digits, '_' and '-' (at most 64), got {self.name!r}.",
         )
+
+    @property
+    def frame_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels)."""
+        return *frame_size.pair(self.size), self.channels
+
+    @property
+    def shown(self) -> str:
+        return "x".join(map(str, self.frame_shape))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,8 +123,8 @@ class VideoFolder(ClipBuilder):
         config = self.builder_config
         return tfds.core.DatasetInfo(
             builder=self,
-            features=clip_features(config.size, config.size, config.channels),
-            description=f"Videos from a folder, {config.size}x{config.size}x{config.channels}, "
+            features=clip_features(*config.frame_shape),
+            description=f"Videos from a folder, {config.shown}, "
             f"{config.fps or 'original'} fps, {config.fit}.",
             citation="The user's own videos.",
             license="That of the source videos.",
@@ -115,6 +133,8 @@ class VideoFolder(ClipBuilder):
     def plan(self) -> Plan:
         source, config = self.source_dir(), self.builder_config
         found = sources.survey(source)
+        skipped = [clip for clip in found.clips if config.skip and fnmatch.fnmatchcase(clip.name.rpartition("/")[2], config.skip)]
+        found = found._replace(clips=[clip for clip in found.clips if clip not in skipped])
         if any(not clip.is_folder and kinds.suffix(clip.name) in kinds.VIDEO_SUFFIXES for clip in found.clips):
             require_av()
         if not found.clips:
@@ -133,12 +153,15 @@ class VideoFolder(ClipBuilder):
         for clip in found.clips:
             rest = "train" if splits else hashed_split(clip.name, config.test_percent)
             jobs[clip.split or rest].append(VideoJob(clip.real, clip.name, wanted, config.segment_frames))
-        return Plan(jobs, self._notes(jobs, found, by_hash))
+        notes = self._notes(jobs, found, by_hash)
+        if skipped:
+            notes.append(f"skipped by --skip {config.skip}: {len(skipped)} clip(s) (e.g. {skipped[0].name})")
+        return Plan(jobs, notes)
 
     def _wanted(self) -> Wanted:
         config, options = self.builder_config, self.options
         fps, limits = config.fps or None, (options.max_frames, options.max_pixels)
-        return Wanted(config.size, config.size, config.channels, config.fit, fps, *limits)
+        return Wanted(*config.frame_shape, config.fit, fps, *limits, config.box)
 
     def _notes(self, jobs: dict[str, list[VideoJob]], found: sources.Survey, outside: list[sources.Clip]) -> list[str]:
         how = f"by hash of the name, {self.builder_config.test_percent:g} % test"

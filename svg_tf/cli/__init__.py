@@ -27,9 +27,9 @@ class Presets:
         width = max(map(len, presets.names()))
         for name in presets.names():
             experiment = presets.get(name)
-            (height, side, channels), data = experiment.model.frame_shape, experiment.data
+            (height, wide, channels), data = experiment.model.frame_shape, experiment.data
             print(
-                f"{name:{width}}  {sources.of(experiment).name}, {height} x {side} px x {channels}, {experiment.model.summary}, "
+                f"{name:{width}}  {sources.of(experiment).name}, {height} x {wide} px x {channels}, {experiment.model.summary}, "
                 f"{experiment.model.n_past} -> {data.n_future} frames, batch {data.batch_size}"
             )
 

@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 from typing import Any
 
-from data_pipelines import files
+from data_pipelines import files, frame_size
 from data_pipelines.checks import integer
 
 
@@ -29,6 +29,11 @@ def localized(command) -> Any:
         elif isinstance(value, tuple) and value and all(isinstance(part, pathlib.Path) for part in value):
             changed[field.name] = tuple(files.local(part, flag(field.name)) for part in value)
     return dataclasses.replace(command, **changed)
+
+
+def size_of(written: str | None) -> frame_size.Size | None:
+    """--image-size as a size; None where it is not given. Raises `ValueError`."""
+    return None if written is None else frame_size.parse(written)
 
 
 def text(path: pathlib.Path | None) -> str | None:

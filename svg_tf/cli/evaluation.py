@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 import tyro
 
 from data_pipelines import files
+from data_pipelines.checks import require
 from svg_tf import protocols, sources
-from svg_tf.cli.arguments import check_counts, text
+from svg_tf.cli.arguments import check_counts, size_of, text
 
 RunDir = tyro.conf.Positional[pathlib.Path]
 Split = Literal["test", "validation", "train"]
@@ -61,11 +62,15 @@ class Evaluate:
     """Draws of one sample of each sequence, for FVD's interval; default: as the convention says."""
     fvd_resize: protocols.Resize | None = None
     """How FVD enlarges frames; default: as usual for the network's weights."""
+    weights: Literal["averaged", "last", "best"] | None = None
+    """best: those of the lowest validation loss; default: averaged ones where the run has them, else the last."""
     shard: str | None = None
     """i/n: this is process i (from 0) of n that do this evaluation together, in one --out; cluster: as the variables of Slurm,
     Kubernetes or TF_CONFIG say."""
     unfinished: bool = False
     """Evaluate a run before its end."""
+    image_size: str | None = None
+    """Frames of another size than the run's, as 64 or 64x80, of models whose weights do not depend on it (latents "map")."""
 
     def run(self):
         check_counts(self, names=("n_past", "n_future", "n_samples", "sequences", "random_windows", "batch_size"))
@@ -75,8 +80,8 @@ class Evaluate:
         from svg_tf import evaluation, training
         from svg_tf.evaluation import ceiling, shards
 
-        shard = shards.shard_of(self.shard)
-        model, experiment, step = training.load_finished_run(self.run_dir, self.unfinished)
+        shard, size = shards.shard_of(self.shard), size_of(self.image_size)
+        model, experiment, step = training.load_finished_run(self.run_dir, self.unfinished, self.weights, size)
         options = self._options(evaluation, experiment)
         elsewhere = sources.at(experiment, self.data, self.data_dir, self.digits_dir)
         chosen = sources.of(elsewhere).selection(self.sequences, self.moving, self.random_windows)
@@ -91,6 +96,8 @@ class Evaluate:
             description={
                 "run": self.run_dir.name,
                 "step": step,
+                **({"weights": self.weights} if self.weights else {}),
+                **({"image_size": self.image_size} if self.image_size else {}),
                 "data": elsewhere.data.name,
                 "split": self.split,
                 "data_seed": self.data_seed,
@@ -132,13 +139,10 @@ class Compare:
     def run(self):
         from svg_tf.evaluation import comparison
 
-        evaluations: dict[str, list[str]] = {}
-        for entry in self.runs:
-            label, separator, path = entry.partition("=")
-            label, path = (label, path) if separator else (pathlib.Path(entry).name, entry)
-            if label in evaluations:
-                raise ValueError(f"Two runs are called {label!r}; name them: LABEL=RUN.")
-            evaluations[label] = [str(files.local(folder, "a run")) for folder in path.split(",")]
+        evaluations = {
+            label: [str(files.local(folder, "a run")) for folder in path.split(",")]
+            for label, path in _labelled(self.runs).items()
+        }
         comparison.compare(evaluations, self.out)
         print((self.out / "comparison.md").read_text(encoding="utf-8"))
 
@@ -147,9 +151,9 @@ class Compare:
 class Figures:
     """The papers' figures from a run, as PNG or GIF with the numbers behind them; also in the run's TensorBoard logs.
 
-    3: truth, deterministic model, best and random samples (also Figs. 4, 9, 10). 5: distribution of the digit's velocity per
-    step (one-digit Moving MNIST). 6: the prior's sigma against true collisions (Moving MNIST). 11: 100 steps. A model's family
-    may add its own: an unknown name lists those of the run.
+    3: truth, deterministic model, best and random samples (also Figs. 4, 10). 5: distribution of the digit's velocity per step
+    (one-digit Moving MNIST). 6: the prior's sigma against true collisions (Moving MNIST). 9: samples of this and other runs for
+    the same sequences (--beside). 11: 100 steps. A model's family may add its own: an unknown name lists those of the run.
     """
 
     run_dir: RunDir
@@ -159,6 +163,10 @@ class Figures:
     """Default: RUN_DIR/figures."""
     deterministic: pathlib.Path | None = None
     """Run of the deterministic baseline, for a row in figure 3."""
+    beside: Annotated[tuple[str, ...], tyro.conf.arg(metavar="[LABEL=]RUN"), tyro.conf.UseAppendAction] = ()
+    """Another run for figure 9, of the same data and frame shape, named as its folder unless labelled; once for each run."""
+    label: str | None = None
+    """Of this run in figure 9; default: its folder's name."""
     data_dir: pathlib.Path | None = None
     digits_dir: pathlib.Path | None = None
     split: Split = "test"
@@ -173,21 +181,28 @@ class Figures:
     def run(self):
         check_counts(self, names=("sequences", "n_samples"))
         check_counts(self, 0, _SEEDS, names=("seed",))
-        out = self.out or self.run_dir / "figures"
-        files.distinct_outputs([out], _given(self.run_dir, self.deterministic, self.data_dir, self.digits_dir))
+        out, label = self.out or self.run_dir / "figures", self.label or self.run_dir.resolve().name
+        beside = _labelled(self.beside, **{label: str(self.run_dir)})
+        beside = {name: files.local(path, "--beside") for name, path in beside.items() if name != label}
+        inputs = _given(self.run_dir, self.deterministic, self.data_dir, self.digits_dir)
+        files.distinct_outputs([out], [*inputs, *beside.values()])
         from data_pipelines import ClipsTooShort
         from svg_tf import training
         from svg_tf.evaluation import figures, report
 
         report.require_matplotlib()
         model, experiment, step = training.load_finished_run(self.run_dir, self.unfinished)
-        experiment = sources.at(experiment, None, self.data_dir, self.digits_dir)
         chosen = self._chosen(figures.of(model), model, experiment)
-        baseline = training.load_finished_run(self.deterministic, self.unfinished).model if self.deterministic else None
+        others = beside | ({"--deterministic": self.deterministic} if self.deterministic else {})
+        loaded = {name: training.load_finished_run(path, self.unfinished) for name, path in others.items()}
+        sources.check_alike({label: experiment} | {name: run.experiment for name, run in loaded.items()})
+        models = {name: run.model for name, run in loaded.items()}
+        baseline = models.pop("--deterministic", None)
+        experiment = sources.at(experiment, None, self.data_dir, self.digits_dir)
         pictures = {}
         with files.locked(out, "draws figures into"):
             for figure in chosen:
-                setting = self._setting(figure, figures.Setting, model, experiment, out, baseline)
+                setting = self._setting(figure, figures.Setting, model, experiment, out, baseline, label=label, beside=models)
                 try:
                     result = figure.draw(setting, figure.data(setting))
                 except ClipsTooShort as error:
@@ -204,15 +219,20 @@ class Figures:
     def _chosen(self, known: dict, model, experiment) -> list:
         """The figures to draw. Raises `ValueError` for an unknown one, or one that cannot be drawn of this run."""
         if self.figure == "all":
-            return [figure for figure in known.values() if not figure.why_not(model, experiment)]
+            possible = [figure for figure in known.values() if self.beside or "beside" not in figure.others]
+            return [figure for figure in possible if not figure.why_not(model, experiment)]
         if self.figure not in known:
             raise ValueError(f"Unknown figure {self.figure!r}; figures of this run's model: {', '.join(known)}, all.")
-        missing = known[self.figure].why_not(model, experiment)
+        figure = known[self.figure]
+        missing = figure.why_not(model, experiment)
         if missing:
             raise ValueError(f"Figure {self.figure} cannot be drawn for this run: {missing}.")
-        return [known[self.figure]]
+        require(bool(self.beside) or "beside" not in figure.others, f"Figure {self.figure} needs another run: --beside RUN.")
+        for field, flag, given in (("baseline", "--deterministic", self.deterministic), ("beside", "--beside", self.beside)):
+            require(not given or field in figure.others, f"{flag} is not for figure {self.figure}, which draws one run alone.")
+        return [figure]
 
-    def _setting(self, figure, setting_class, model, experiment, out, baseline):
+    def _setting(self, figure, setting_class, model, experiment, out, baseline, **others):
         sequences, source = self.sequences or figure.sequences, sources.of(experiment)
 
         def clips(frames, sequences=sequences, **own):
@@ -221,7 +241,19 @@ class Figures:
             return {name: value.numpy() for name, value in next(iter(batches.take(1))).items()}
 
         n_samples = self.n_samples or figure.n_samples
-        return setting_class(model, experiment, out, clips, sequences, n_samples, self.seed, baseline)
+        return setting_class(model, experiment, out, clips, sequences, n_samples, self.seed, baseline, **others)
+
+
+def _labelled(entries, **first: str) -> dict[str, str]:
+    """[LABEL=]PATH ... -> label -> path, after `first`; the label is the path's last part unless given. Raises `ValueError`."""
+    found = dict(first)
+    for entry in entries:
+        label, separator, path = entry.partition("=")
+        label, path = (label, path) if separator else (pathlib.Path(entry).name, entry)
+        require(bool(label and path), f"A run is [LABEL=]RUN, got {entry!r}.")
+        require(label not in found, f"Two runs are called {label!r}; name them: LABEL=RUN.")
+        found[label] = path
+    return found
 
 
 def _given(*paths) -> list[pathlib.Path]:

@@ -8,7 +8,7 @@ import tyro
 
 from data_pipelines import files
 from data_pipelines.checks import require
-from svg_tf.cli.arguments import check_counts
+from svg_tf.cli.arguments import check_counts, size_of
 
 RunDir = tyro.conf.Positional[pathlib.Path]
 
@@ -28,6 +28,8 @@ class Generate:
     seed: int = 0
     frame_rate: int = 1
     """Frames for each frame step, of models that have frames between frames; one sample, beside the same one at rate 1."""
+    image_size: str | None = None
+    """Frames of another size than the run's, as 64 or 64x80, of models whose weights do not depend on it (latents "map")."""
 
     def run(self):
         check_counts(self, names=("sequences", "frame_rate", "n_future", "n_samples"))
@@ -41,7 +43,7 @@ class Generate:
         from svg_tf.evaluation import figures
         from svg_tf.training import callbacks
 
-        model, experiment, step = training.load_run(self.run_dir)
+        model, experiment, step = training.load_run(self.run_dir, image_size=size_of(self.image_size))
         n_past = experiment.model.n_past
         data = training.load_data(
             experiment, self.split, n_past + (self.n_future or experiment.eval.n_future), batch_size=self.sequences, shuffle=False
@@ -62,8 +64,8 @@ class Slim:
 
     run_dir: RunDir
     out: pathlib.Path
-    best: bool = False
-    """The weights of the lowest validation loss, in place of the last ones."""
+    weights: Literal["averaged", "last", "best"] | None = None
+    """best: those of the lowest validation loss; default: averaged ones where the run has them, else the last."""
 
     def run(self):
         files.distinct_outputs([self.out], [self.run_dir])
@@ -72,7 +74,7 @@ class Slim:
         from svg_tf import sources, training
         from svg_tf.training import checkpoints, run_config
 
-        model, experiment, step = training.load_run(self.run_dir, best=self.best)
+        model, experiment, step = training.load_run(self.run_dir, self.weights)
         path = checkpoints.save_weights(self.out / "checkpoints", model, step)
         run_config.write_config(self.out, sources.without_folders(experiment))
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")

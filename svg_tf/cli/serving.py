@@ -9,7 +9,7 @@ import tyro
 from data_pipelines import clips as reader
 from data_pipelines import files
 from data_pipelines.checks import require
-from svg_tf.cli.arguments import check_counts
+from svg_tf.cli.arguments import check_counts, size_of
 from svg_tf.serving.client import SHIPPED
 from svg_tf.serving.limits import Limits, check_name
 
@@ -35,6 +35,8 @@ class Export:
     """Export a run before its end."""
     least_rows: int = 16
     """Samples computed where fewer are asked for, so that rounding does not tell how many; 1: as many as are asked for."""
+    image_size: str | None = None
+    """Frames of another size than the run's, as 64 or 64x80, of models whose weights do not depend on it (latents "map")."""
     limits: Limits = field(default_factory=Limits)
 
     def run(self):
@@ -51,7 +53,7 @@ class Export:
         from svg_tf.serving import export
 
         measured = report.read(self.evaluation)[0] if self.evaluation else {}
-        model, experiment, step = training.load_finished_run(self.run_dir, self.unfinished)
+        model, experiment, step = training.load_finished_run(self.run_dir, self.unfinished, image_size=size_of(self.image_size))
         if measured and measured["weights_sha256"] != evaluation.weights_checksum(model):
             raise ValueError(f"{self.evaluation} is the evaluation of other weights than those of {self.run_dir} at step {step}.")
         n_future = self.n_future or experiment.eval.n_future
@@ -96,6 +98,8 @@ class Predict:
     """How clips of another aspect ratio are brought to the model's."""
     format: Literal["gif", "mp4", "npz"] = "gif"
     """Of the files in a folder."""
+    keypoints: bool = False
+    """Also write keypoints of the context and of all samples, NAME.keypoints.csv, with a model that shows them."""
     shown: int = 5
     """Samples shown in a GIF or MP4; an .npz holds all."""
     fps: int = 6
@@ -105,20 +109,26 @@ class Predict:
     """Repetitions of a request while a server is unavailable."""
 
     def run(self):
-        targets = self._targets()
-        files.distinct_outputs(targets, self.input)
         from svg_tf.serving import client, clips
 
+        targets = self._targets()
+        tables = [clips.keypoints_path(target) for target in targets] if self.keypoints else []
+        files.distinct_outputs([*targets, *tables], self.input)
         if any(target.suffix.lower() == ".mp4" for target in targets):
             reader.require_av()
         where = self.url or self.model or client.default_model()
         with client.connect(where, self.name, version=self.version, timeout=self.timeout, retries=self.retries) as model:
             size = client.answers_of(model).frame_shape
+            shown = client.shows_keypoints(model)
+            require(shown or not self.keypoints, f"--keypoints: the model {model.name} shows none.")
             contexts = [clips.read(path, size, self.n_past or 0, self.fit) for path in self.input]  # all, before the first answer
             for i, (context, target) in enumerate(zip(self._shown_progress(contexts), targets, strict=True)):
                 futures = client.predict(model, context, self.n_future, self.n_samples, (self.seed, i))
                 clips.write(target, context, futures, self.shown, self.fps)
-        for target in targets:
+                if self.keypoints:
+                    found = client.predict_keypoints(model, context, self.n_future, self.n_samples, (self.seed, i))
+                    clips.write_keypoints(tables[i], *found)
+        for target in [*targets, *tables]:
             print(target)
 
     def _targets(self) -> list[pathlib.Path]:

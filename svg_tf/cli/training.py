@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from data_pipelines import command_line, files
+from data_pipelines import command_line, files, flags
 from svg_tf import config, presets
 
 EXIT_AGAIN = 75  # "temporary failure; the user is invited to retry" (sysexits.h)
@@ -33,9 +33,9 @@ def train(arguments: list[str]) -> int:
     default = presets.get(name)
 
     # The model's flags are those of the preset's family.
-    flags = tyro.conf.AvoidSubcommands[Annotated[config.ExperimentConfig, tyro.conf.arg(name="")]]
+    every_field = tyro.conf.AvoidSubcommands[Annotated[config.ExperimentConfig, tyro.conf.arg(name="")]]
 
-    def parsed(run_dir: pathlib.Path, experiment: flags = default):
+    def parsed(run_dir: pathlib.Path, experiment: every_field = default):
         """Train an experiment, or continue it where it stopped.
 
         Args:
@@ -44,7 +44,7 @@ def train(arguments: list[str]) -> int:
         """
         return _train(experiment, run_dir)
 
-    return tyro.cli(parsed, prog=f"svg-tf train {name}", args=arguments[1:])
+    return tyro.cli(parsed, prog=f"svg-tf train {name}", args=arguments[1:], registry=flags.REGISTRY)
 
 
 def _train(experiment: config.ExperimentConfig, run_dir: pathlib.Path) -> int:

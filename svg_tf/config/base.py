@@ -8,6 +8,7 @@ import typing
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from data_pipelines import frame_size
 from data_pipelines.checks import one_of, require
 
 
@@ -38,6 +39,8 @@ class Config:
 
 def checked(name: str, value: Any, hint: Any) -> Any:
     """`value` where it is of the type `hint`, an int as a float where that is wanted. Raises `ValueError`."""
+    if hint == frame_size.Size:
+        return frame_size.checked(name, value)
     origin = typing.get_origin(hint)
     if origin is Literal:
         return one_of(name, value, hint)
@@ -65,8 +68,8 @@ class ModelConfig(Config, abc.ABC):
     family: typing.ClassVar[str]
     citation: typing.ClassVar[str]
     """The paper, for model cards."""
-    image_size: int = 64
-    """Height and width of a frame in pixels."""
+    image_size: frame_size.Size = 64
+    """Height and width of a frame in pixels: an integer for a square, or a pair (height, width)."""
     channels: int = 1
     n_past: int = 5
     """Context frames in training and, unless told otherwise, in generation."""
@@ -74,7 +77,7 @@ class ModelConfig(Config, abc.ABC):
     @property
     def frame_shape(self) -> tuple[int, int, int]:
         """(height, width, channels)."""
-        return self.image_size, self.image_size, self.channels
+        return *frame_size.pair(self.image_size), self.channels
 
     @property
     def least_context(self) -> int:

@@ -90,11 +90,17 @@ class OptimizerConfig(Config):
     """pytorch: m_hat / (sqrt(v_hat) + epsilon), as the paper and the published programs. keras: epsilon is added to sqrt(v)
     before the correction of its bias: early updates of small gradients are smaller."""
     clip_norm: float | None = None
-    """Global norm above which an update's gradients are scaled down; None: off (paper)."""
+    """Norm above which an update's gradients are scaled down; None: off (paper)."""
+    clip_by: Literal["global", "variable"] = "global"
+    """The norm of all gradients of an update together, or that of each variable's by itself, as Keras's clipnorm."""
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    average: float | None = None
+    """Decay of a moving average of the weights, which evaluation and export then take in place of the last ones; None: off
+    (papers). 0.999 looks back on about 1,000 updates."""
 
     def __post_init__(self):
         super().__post_init__()
+        require(self.average is None or 0 < self.average < 1, f"average must be in (0, 1) or none, got {self.average}.")
         number("learning_rate", self.learning_rate, above=0.0)
         for name in ("beta_1", "beta_2"):
             require(0 <= getattr(self, name) < 1, f"{name} must be in [0, 1), got {getattr(self, name)}.")
@@ -140,6 +146,11 @@ class TrainConfig(Config):
     def steps(self) -> int:
         """Training steps of the whole run."""
         return self.epochs * self.steps_per_epoch
+
+    @property
+    def averages(self) -> bool:
+        """Whether moving averages of weights are kept."""
+        return any(optimizer.average for optimizer in (self.optimizer, *self.optimizers.values()))
 
     def optimizer_of(self, update: str) -> OptimizerConfig:
         return self.optimizers.get(update, self.optimizer)

@@ -25,7 +25,7 @@ def to_dict(config: Config, part: Part = "all") -> dict:
         elif isinstance(value, dict):
             found[field.name] = {key: to_dict(item, part) for key, item in value.items()}
         elif part == "all" or is_runtime(field) == (part == "runtime"):
-            found[field.name] = value
+            found[field.name] = list(value) if isinstance(value, tuple) else value
     return {name: value for name, value in found.items() if part != "runtime" or value != {}}
 
 

@@ -92,6 +92,12 @@ def _compared(groups: Groups) -> tuple[dict, list[str]]:
         "blank frame": _row(first, "blank", "all", metrics),
         "simulator": _row(first, "simulator_best", "all", metrics),
     }
+    for label, group in groups.items():
+        if all(f"redrawn_{m}" in scores for _, scores in group for m in metrics):
+            redrawn = {m: np.mean([scores[f"redrawn_{m}"] for _, scores in group], axis=0, dtype=np.float64) for m in metrics}
+            baselines[f"{label}: true frames redrawn from their codes"] = {
+                m: report.statistics(values, n_past) for m, values in redrawn.items()
+            }
     shares = {label: _shares(pooled[label], *groups[labels[0]][0], metrics) for label in labels}
     comparison = {
         "options": {name: first["options"][name] for name in _SHARED_OPTIONS},

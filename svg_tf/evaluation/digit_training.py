@@ -5,6 +5,7 @@ import hashlib
 import io
 import pathlib
 from collections.abc import Callable
+from typing import get_args
 
 import keras
 import numpy as np
@@ -14,6 +15,7 @@ import data_pipelines
 from data_pipelines import digits as digit_images
 from data_pipelines import files, moving_mnist
 from data_pipelines.checks import integer
+from svg_tf import protocols
 from svg_tf.evaluation.metrics import digit_network
 from svg_tf.evaluation.metrics.digit_network import CELL, CLASSES, GRID, SIDE
 
@@ -21,7 +23,7 @@ KINDS = tuple(
     {"canvas": canvas, "num_digits": count, "variant": variant}
     for canvas in (32, 64)
     for count in (1, 2)
-    for variant in ("reference", "srvp")
+    for variant in get_args(protocols.Motion)
 )
 """Moving MNIST that the network knows; batches of all take turns."""
 _FRAMES = 7

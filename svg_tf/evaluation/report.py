@@ -17,6 +17,7 @@ TITLES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "mse": "MSE", "lpips": "LPIPS"}
 ROWS = {
     "best": "best of S",
     "mean": "mean over samples",
+    "redrawn": "true frames redrawn from their codes",  # what prediction could reach (`RedrawsFrames`)
     "copy_last": "copy of the last frame",
     "blank": "blank frame",
     "simulator_best": "simulator, best of S",
@@ -35,8 +36,8 @@ def require_matplotlib() -> None:
 def summarize(header: dict, scores: dict, higher_is_better: dict[str, bool]) -> tuple[dict[str, np.ndarray], dict]:
     """Best of S, means and intervals.
 
-    scores: model_* [N, S, T], copy_last_* and blank_* [N, T], moving [N], bound_* [N, frames], nats [N], ... as evaluation
-      keeps them.
+    scores: model_* [N, S, T], copy_last_*, blank_* and, of some models, redrawn_* [N, T], moving [N], bound_* [N, frames],
+      nats [N], ... as evaluation keeps them.
     Returns (arrays for scores.npz: per sequence and step, row_metric [N, T]; the report).
     """
     options, moving = header["options"], scores["moving"].astype(bool)
@@ -45,7 +46,7 @@ def summarize(header: dict, scores: dict, higher_is_better: dict[str, bool]) -> 
     for name in metrics:
         kept[f"best_{name}"], _ = video.best_of(scores[f"model_{name}"], higher_is_better[name])
         kept[f"mean_{name}"] = scores[f"model_{name}"].mean(axis=1)
-        kept |= {f"{row}_{name}": scores[f"{row}_{name}"] for row in ("copy_last", "blank")}
+        kept |= {f"{row}_{name}": scores[f"{row}_{name}"] for row in ROWS if f"{row}_{name}" in scores}
         if name not in ceiling.WITHOUT and f"simulator_{name}" in scores:
             kept[f"simulator_best_{name}"], _ = video.best_of(scores[f"simulator_{name}"], higher_is_better[name])
             kept[f"simulator_mean_{name}"] = scores[f"simulator_{name}"].mean(axis=1)
@@ -55,7 +56,8 @@ def summarize(header: dict, scores: dict, higher_is_better: dict[str, bool]) -> 
         for row in (row for row in ROWS if f"{row}_{name}" in kept):
             # A copy of the last frame is perfect where nothing moves: its row exists for moving sequences only.
             for subset in ("moving",) if row == "copy_last" else tuple(subsets):
-                values = kept[f"{row}_{name}"][subsets[subset]]
+                values = kept.get(f"{row}_{name}", np.empty(0))
+                values = values[subsets[subset]] if len(values) else values
                 if len(values):
                     results[name].setdefault(row, {})[subset] = statistics(values, options["n_past"])
     report = {

@@ -28,7 +28,7 @@ from svg_tf.evaluation import fvd as fvd_scores
 from svg_tf.evaluation.ceiling import STATES, Ceiling
 from svg_tf.evaluation.chunks import CHUNK, Chunk
 from svg_tf.evaluation.metrics import frame, perceptual, video
-from svg_tf.families.interface import BoundsLikelihood
+from svg_tf.families.interface import BoundsLikelihood, RedrawsFrames
 
 SAMPLES_AT_ONCE = 20
 _DIVERSITY_SAMPLES = 10  # diversity compares all pairs, whose frames must be in memory together
@@ -322,11 +322,16 @@ def _score(model, chunk: Chunk, options: Options, ceiling: Ceiling, lpips, fvd) 
         out |= _score_samples("simulator", ceiling.continuing(chunk, options), options.n_samples, *settings)
         out |= ceiling.information(chunk, places)
     copied = np.broadcast_to(context[:, -1:], future.shape)
-    for row, predicted, where in (("copy_last", copied, places and places.last), ("blank", np.zeros_like(future), None)):
+    others = [("copy_last", copied, places and places.last), ("blank", np.zeros_like(future), None)]
+    if model.can(RedrawsFrames):
+        others.append(("redrawn", np.asarray(model.redraw(frames))[:, past - 1 :], None))
+    for row, predicted, where in others:
         out |= {f"{row}_{name}": value for name, value in _metrics(future, predicted, options.protocol, lpips).items()}
-        out |= sample_scores.of_point(row, future, predicted, places, where)
-    if model.can(BoundsLikelihood):
-        bound = model.bound(frames, seeds)
+        if row != "redrawn":  # no prediction
+            out |= sample_scores.of_point(row, future, predicted, places, where)
+    counted = (model.bound_frames or frames.shape[1]) if model.can(BoundsLikelihood) else None
+    if counted is not None and counted <= frames.shape[1]:  # a model may bound just so many frames: the first ones
+        bound = model.bound(frames[:, :counted], seeds)
         out |= {f"{report.TERM}{name}": np.asarray(values) for name, values in bound.terms.items()}
         out |= {"nats": np.asarray(bound.nats)} if bound.nats is not None else {}
     out = {name: value[: chunk.count] for name, value in out.items()}

@@ -12,8 +12,12 @@ if TYPE_CHECKING:
     from svg_tf.config.base import ModelConfig
     from svg_tf.families.base import VideoPredictor
     from svg_tf.families.interface import Family
+    from svg_tf.families.savp.config import SAVPConfig
+    from svg_tf.families.savp.model import SAVP
     from svg_tf.families.srvp.config import SRVPConfig
     from svg_tf.families.srvp.model import SRVP
+    from svg_tf.families.struct_vrnn.config import StructVRNNConfig
+    from svg_tf.families.struct_vrnn.model import StructVRNN
     from svg_tf.families.sv2p.config import SV2PConfig
     from svg_tf.families.sv2p.model import SV2P
     from svg_tf.families.svg.config import SVGConfig
@@ -23,11 +27,15 @@ TABLE = {
     "svg": "svg_tf.families.svg",
     "srvp": "svg_tf.families.srvp",
     "sv2p": "svg_tf.families.sv2p",
+    "struct_vrnn": "svg_tf.families.struct_vrnn",
+    "savp": "svg_tf.families.savp",
 }
 """Name -> module that holds `FAMILY`."""
 DEFAULT = "svg"
 
-__all__ = ["SRVP", "SV2P", "SVG", "SRVPConfig", "SV2PConfig", "SVGConfig"]
+__all__ = [
+    "SAVP", "SRVP", "SV2P", "SVG", "SAVPConfig", "SRVPConfig", "SV2PConfig", "SVGConfig", "StructVRNN", "StructVRNNConfig",
+]  # fmt: skip
 
 
 @functools.cache

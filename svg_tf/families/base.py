@@ -53,6 +53,8 @@ class VideoPredictor(keras.Model, abc.ABC):
     """Names of the tensors that a batch must hold."""
     lacks: frozenset = frozenset()
     """Protocols whose methods the class has, but that this model, by its configuration, cannot do."""
+    bound_frames: int | None = None
+    """Frames that `bound` takes, no more and no fewer; None: any number from `least_frames` on."""
     deterministic = False
     """Whether all samples of a sequence are equal."""
 

@@ -44,12 +44,14 @@ class CompiledMethods:
         return self._graphs[key](frames, *tensors)
 
     def sample(self, method, frames, seeds, sampling: Sampling):
-        """`method(frames, seeds, sampling)` in parts of at most ROWS_AT_ONCE samples -> [B, S, frames, H, W, C]."""
+        """`method(frames, seeds, sampling)` in parts of at most ROWS_AT_ONCE samples -> [B, S, frames, ...]."""
         n_samples, first = sampling.n_samples, sampling.first_sample
         sequences, samples = max(1, ROWS_AT_ONCE // n_samples), min(n_samples, ROWS_AT_ONCE)
 
         def drawn(frames, seeds, n_future, n_samples, first_sample, fixed):
             return method(frames, seeds, Sampling(n_future, n_samples, first_sample, *fixed))
+
+        drawn.__name__ = method.__name__  # graphs are kept by it
 
         def part(b, s):
             rows, counts = slice(b, b + sequences), (sampling.n_future, min(samples, n_samples - s), first + s)

@@ -51,6 +51,7 @@ class Update:
     name: of its optimizer (`compile(optimizer={name: ...})`, `train.optimizers`), and of its metrics where a program has several.
     loss: (batch, seed, norm, step) -> dict of float32 [B]; its mean "loss" over the global batch is minimized, and every term is
       reported as a mean. seed: `noise.BatchSeed`, or int32 [B, 2]; norm: "train", or "running" in evaluation; step: int tensor.
+      In a phase with a `forward` it takes that one's result as a fifth argument.
     terms: the names that `loss` returns, "loss" among them.
     variables: () -> the variables that move.
     every: the update takes place at steps 0, every, 2 every, ...
@@ -69,10 +70,15 @@ class Update:
 
 @dataclass(frozen=True)
 class Phase:
-    """Updates in order, until training step `until` (exclusive; None: to the end)."""
+    """Updates in order, until training step `until` (exclusive; None: to the end).
+
+    forward: (batch, seed, norm, step) -> dict of tensors, computed once a step for all its updates, before the first of them. A
+    loss that is not to move what stands behind them stops their gradient; what they follow from is moved by the last update.
+    """
 
     updates: tuple[Update, ...]
     until: int | None = None
+    forward: Callable[..., Tensors] | None = None
 
 
 class Due(NamedTuple):
@@ -99,9 +105,9 @@ class Program:
             require(known == update.terms, f"Update {update.name!r} has other terms in another phase: {known}, {update.terms}.")
 
     @classmethod
-    def of(cls, *updates: Update) -> "Program":
+    def of(cls, *updates: Update, forward: Callable[..., Tensors] | None = None) -> "Program":
         """One phase."""
-        return cls((Phase(updates),))
+        return cls((Phase(updates, forward=forward),))
 
     @property
     def updates(self) -> tuple[Update, ...]:
@@ -232,6 +238,41 @@ class AnyFrameRate(Protocol):
 
     n_euler: int
     """Euler steps of a frame at the rate of training."""
+
+
+@runtime_checkable
+class ShowsKeypoints(Protocol):
+    """A few points (x, y, mu) stand for each frame: found in true frames, foretold for sampled ones.
+
+    x from -1 (left) to 1 (right), y from -1 (bottom) to 1 (top), mu: strength, 1 for the strongest one of a true frame."""
+
+    n_keypoints: int
+
+    def keypoints(self, frames): ...
+
+    def keypoints_in_graph(self, frames): ...
+
+    def predict_keypoints(self, frames, n_future, n_samples=1, seed=0, *, n_past=None, use_mean=False, first_sample=0): ...
+
+    def predict_keypoints_in_graph(self, frames, seeds, sampling): ...
+
+
+@runtime_checkable
+class RedrawsFrames(Protocol):
+    """Each frame is drawn from a code of its own: frames drawn from the codes of true frames bound what predicted codes reach."""
+
+    def redraw(self, frames): ...
+
+    def redraw_in_graph(self, frames): ...
+
+
+@runtime_checkable
+class KnowsTrouble(Protocol):
+    """Tells from its metrics how a training goes wrong that no loss tells by itself."""
+
+    def troubles(self, means: Mapping[str, float]) -> Mapping[str, str]:
+        """means: metric -> mean over some steps. Name of each trouble -> what is wrong, and what to do."""
+        ...
 
 
 @runtime_checkable

@@ -20,12 +20,9 @@ def normalized_kernels(logits, size: int):
     return logits / ops.sum(logits, axis=1, keepdims=True)
 
 
-def blend(images, kernels, masks, padding: str):
-    """sum_k masks_k * moved_k: images float32 [N, H, W, C], kernels [N, size * size, K], masks [N, H, W, K] -> [N, H, W, C].
+def moved(images, kernels, padding: str):
+    """The copies of images [N, H, W, C] that kernels [N, size * size, K] move, float32 [C, H, W, N, K]: see `blend`.
 
-    moved_k is the cross-correlation of an example's image with its own kernel:
-    moved_k(y, x) = sum_ij kernel_k(i, j) image(y + i - size // 2, x + j - size // 2).
-    padding: "zero", or "symmetric": the border's pixels mirrored.
     The batch takes the place of the channels of a depthwise convolution, whose filters then are each example's own.
     """
     _, height, width, channels = images.shape
@@ -34,6 +31,15 @@ def blend(images, kernels, masks, padding: str):
     mode = {"zero": "constant", "symmetric": "symmetric"}[padding]
     padded = ops.pad(ops.transpose(images, (3, 1, 2, 0)), [[0, 0], reach, reach, [0, 0]], mode=mode)  # [C, H', W', N]
     filters = ops.transpose(ops.reshape(kernels, (-1, size, size, count)), (1, 2, 0, 3))
-    moved = ops.depthwise_conv(padded, filters, strides=1, padding="valid")
-    moved = ops.reshape(moved, (channels, height, width, -1, count))
-    return ops.transpose(ops.sum(moved * ops.transpose(masks, (1, 2, 0, 3)), axis=-1), (3, 1, 2, 0))
+    return ops.reshape(ops.depthwise_conv(padded, filters, strides=1, padding="valid"), (channels, height, width, -1, count))
+
+
+def blend(images, kernels, masks, padding: str):
+    """sum_k masks_k * moved_k: images float32 [N, H, W, C], kernels [N, size * size, K], masks [N, H, W, K] -> [N, H, W, C].
+
+    moved_k is the cross-correlation of an example's image with its own kernel:
+    moved_k(y, x) = sum_ij kernel_k(i, j) image(y + i - size // 2, x + j - size // 2).
+    padding: "zero", or "symmetric": the border's pixels mirrored.
+    """
+    copies = moved(images, kernels, padding)
+    return ops.transpose(ops.sum(copies * ops.transpose(masks, (1, 2, 0, 3)), axis=-1), (3, 1, 2, 0))

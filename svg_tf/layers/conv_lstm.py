@@ -21,21 +21,30 @@ def glorot(fan_in: int, fan_out: int):
 
 
 class ConvLSTM(keras.layers.Layer):
-    """gates = conv(concat(x, h)) + bias in the order input, candidate, forget, output; the forget gate's bias is 1 more.
+    """gates = conv(concat(x, h)) + bias in the order input, candidate, forget, output; forget_bias is added to the forget gate's.
+
+    bound: kernels and bias are uniform in [-bound, bound]; None: Glorot's kernels, a bias of zeros.
 
     The convolution of the input and that of the state have kernels of their own: with all steps of x known, their half of the
     gates is one convolution.
     """
 
-    def __init__(self, inputs: int, units: int, size: int, use_bias: bool = True, **kwargs):
+    normalized = False
+
+    def __init__(
+        self, inputs: int, units: int, size: int, *, forget_bias=FORGET_BIAS, bound: float | None = None, use_bias: bool = True,
+        initializer=None, **kwargs,
+    ):  # fmt: skip
         super().__init__(**kwargs)
-        self.units, self.size = units, size
-        initializer = glorot(size * size * (inputs + units), size * size * 4 * units)
-        self.kernel = self.add_weight(shape=(size, size, inputs, 4 * units), initializer=initializer, name="kernel")
+        self.units, self.size, self.forget_bias = units, size, forget_bias
+        uniform = initializer or glorot(size * size * (inputs + units), size * size * 4 * units)
+        uniform = uniform if bound is None else keras.initializers.RandomUniform(-bound, bound)
+        self.kernel = self.add_weight(shape=(size, size, inputs, 4 * units), initializer=uniform, name="kernel")
         self.recurrent_kernel = self.add_weight(
-            shape=(size, size, units, 4 * units), initializer=initializer.clone(), name="recurrent_kernel"
+            shape=(size, size, units, 4 * units), initializer=uniform.clone(), name="recurrent_kernel"
         )
-        self.bias = self.add_weight(shape=(4 * units,), initializer="zeros", name="bias") if use_bias else None
+        bias = "zeros" if bound is None else uniform.clone()
+        self.bias = self.add_weight(shape=(4 * units,), initializer=bias, name="bias") if use_bias else None
         self.built = True
 
     def initial_state(self, batch, height: int, width: int) -> tuple:
@@ -43,23 +52,33 @@ class ConvLSTM(keras.layers.Layer):
         zeros = ops.zeros((batch, height, width, self.units), self.compute_dtype)
         return zeros, zeros
 
-    def call(self, x, state, steps=1):
+    def cell(self, gates, c):
+        """(h', c') of gates [N, H, W, 4 * units] and c [N, H, W, units]."""
+        return motion_kernels.gates_to_state(gates, c, self.forget_bias)
+
+    def call(self, x, state, steps=1, offset=None):
         """x [steps * N, H, W, inputs], state (h, c) of N rows -> (outputs [steps * N, H, W, units], state).
 
-        steps: an int, or an int32 tensor in a graph for any number.
+        steps: an int, or an int32 tensor in a graph for any number. offset: what is added to the gates, of their shape.
         """
         projected = ops.conv(x, self.kernel, strides=1, padding="same")
         if self.bias is not None:
             projected = projected + self.bias
+        if offset is not None:
+            projected = projected + offset
         recurrent = ops.convert_to_tensor(self.recurrent_kernel)
+        known = isinstance(steps, int) and steps <= UNROLLED_STEPS
+        if known and steps > 1 and not self.normalized:
+            outputs, *state = motion_kernels.conv_lstm(projected, recurrent, *state, steps, self.forget_bias)
+            return outputs, tuple(state)
 
         def step(now, state):
             h, c = state
             gates = now + ops.conv(h, recurrent, strides=1, padding="same")
-            h, c = motion_kernels.gates_to_state(gates, c, FORGET_BIAS)
+            h, c = self.cell(gates, c)
             return h, (h, c)
 
-        if not isinstance(steps, int) or steps > UNROLLED_STEPS:
+        if not known:
             return motion_kernels.over_time(step, projected, state, steps)
         outputs = []
         for now in ops.split(projected, steps, axis=0) if steps > 1 else [projected]:
@@ -70,6 +89,36 @@ class ConvLSTM(keras.layers.Layer):
     def multiply_adds(self, height: int, width: int) -> int:
         """Of one step of one example."""
         return height * width * (math.prod(self.kernel.shape) + math.prod(self.recurrent_kernel.shape))
+
+
+class InstanceNorm(keras.layers.Layer):
+    """Normalization of each channel of each example by its own statistics [N, H, W, C]; a scale and an offset of each channel."""
+
+    def __init__(self, channels: int, epsilon: float, **kwargs):
+        super().__init__(**kwargs)
+        self.epsilon = epsilon
+        self.gamma = self.add_weight(shape=(channels,), initializer="ones", name="gamma", autocast=False)
+        self.beta = self.add_weight(shape=(channels,), initializer="zeros", name="beta", autocast=False)
+        self.built = True
+
+    def call(self, x):
+        return ops.cast(motion_kernels.instance_norm(x, self.gamma, self.beta, self.epsilon), x.dtype)
+
+
+class NormalizedConvLSTM(ConvLSTM):
+    """A `ConvLSTM` without biases whose gates, and whose c, are normalized by instance; the normalized c is carried on."""
+
+    normalized = True
+
+    def __init__(self, inputs: int, units: int, size: int, epsilon: float, **kwargs):
+        super().__init__(inputs, units, size, use_bias=False, **kwargs)
+        self.gates_norm = InstanceNorm(4 * units, epsilon, name="gates_norm")
+        self.cell_norm = InstanceNorm(units, epsilon, name="cell_norm")
+
+    def cell(self, gates, c):
+        pairs = ((norm.gamma, norm.beta) for norm in (self.gates_norm, self.cell_norm))
+        h, new_c = motion_kernels.normalized_gates_to_state(gates, c, *pairs, self.gates_norm.epsilon, self.forget_bias)
+        return ops.cast(h, gates.dtype), ops.cast(new_c, c.dtype)
 
 
 class LayerNorm(keras.layers.Layer):
@@ -87,12 +136,17 @@ class LayerNorm(keras.layers.Layer):
 
 
 class Conv(keras.layers.Layer):
-    """A convolution with "same" padding as TensorFlow pads it: x [N, H, W, inputs] -> [N, H / strides, W / strides, outputs]."""
+    """A convolution with "same" padding as TensorFlow pads it: x [N, H, W, inputs] -> [N, H / strides, W / strides, outputs].
 
-    def __init__(self, inputs: int, outputs: int, size: int, strides: int = 1, use_bias: bool = True, **kwargs):
+    initializer: of the kernel; None: Glorot uniform.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, size: int, strides: int = 1, use_bias: bool = True, initializer=None, **kwargs
+    ):
         super().__init__(**kwargs)
         self.strides = strides
-        kernel = keras.initializers.GlorotUniform()
+        kernel = initializer or keras.initializers.GlorotUniform()
         self.kernel = self.add_weight(shape=(size, size, inputs, outputs), initializer=kernel, name="kernel")
         self.bias = self.add_weight(shape=(outputs,), initializer="zeros", name="bias") if use_bias else None
         self.built = True

@@ -3,3 +3,4 @@
 # Names of the signatures, see `svg_tf.serving.signatures`.
 DEFAULT = "serving_default"
 GENERATE, GENERATE_FLOAT, RECONSTRUCT, UNCERTAINTY = "generate", "generate_float", "reconstruct", "uncertainty"
+KEYPOINTS, PREDICT_KEYPOINTS = "keypoints", "predict_keypoints"

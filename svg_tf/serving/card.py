@@ -4,11 +4,13 @@ import datetime
 
 from svg_tf import versions
 from svg_tf.evaluation import report
+from svg_tf.families.interface import ShowsKeypoints
 
 
 def text(name: str, model, facts, served: dict) -> str:
     """Markdown. facts: `export.Facts`; served: n_past, n_future, n_samples, limits, signatures."""
     c = model.config
+    height, width, channels = c.frame_shape
     size, least = ", ".join(map(str, c.frame_shape)), model.least_frames
     parameters = sum(int(v.value.shape.num_elements()) for v in model.trainable_variables)
     packages = versions.installed()
@@ -20,7 +22,7 @@ def text(name: str, model, facts, served: dict) -> str:
         "",
         f"- Model: {c.summary}; {parameters:,} trainable parameters."
         + (" All samples of a sequence are equal." if model.deterministic else ""),
-        f"- Frames: {c.image_size} x {c.image_size} pixels, {c.channels} channel(s); trained with {c.n_past} context frames.",
+        f"- Frames: {height} x {width} pixels, {channels} channel(s); trained with {c.n_past} context frames.",
         f"- Exported {datetime.date.today().isoformat()} with svg_tf {own}, TensorFlow {packages['tensorflow']}. "
         "Weights float32; the optimizer is not included.",
         "",
@@ -40,9 +42,14 @@ def text(name: str, model, facts, served: dict) -> str:
         lines.append(f"| reconstruct | frames uint8 [B, T >= {least}, {size}], seed | {answer} |")
     if "uncertainty" in served["signatures"]:
         lines.append(
-            f"| uncertainty | frames uint8 [B, T >= {least}, {size}] | sigma float32 [B, T-1, {c.z_dim}]: standard deviation of "
-            "the prior of each next frame's latent |"
+            f"| uncertainty | frames uint8 [B, T >= {least}, {size}] | sigma float32 [B, T-1, Z]: standard deviations of "
+            "the prior of each next frame's latents |"
         )
+    if model.can(ShowsKeypoints):
+        points = f"K = {model.n_keypoints}: x from -1 (left) to 1 (right), y from -1 (bottom) to 1 (top), strength"
+        lines.append(f"| keypoints | frames uint8 [B, T, {size}] | keypoints float32 [B, T, K, 3], {points} |")
+        answer = "keypoints float32 [B, n_samples, n_future, K, 3], those that generate draws its frames from"
+        lines.append(f"| predict_keypoints | as generate | {answer} |")
     limits = {key: value for key, value in served["limits"].items() if key != "max_bytes"}
     lines += ["", "Limits of one request: " + ", ".join(f"{key} {value}" for key, value in limits.items()) + "."]
     if "max_bytes" in served["limits"]:

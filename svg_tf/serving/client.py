@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from data_pipelines import checks
-from svg_tf.serving import DEFAULT, GENERATE, remote
+from svg_tf.serving import DEFAULT, GENERATE, KEYPOINTS, PREDICT_KEYPOINTS, remote
 from svg_tf.serving.limits import version_number
 from svg_tf.serving.remote import RequestError, Spec
 
@@ -153,9 +153,42 @@ def predict(model, frames, n_future: int | None = None, n_samples: int | None = 
     Returns: uint8 [n_samples, n_future, H, W, C].
     Raises: `ValueError` for frames of another kind, `RequestError` (a ValueError) for what the model refuses.
     """
-    frames = np.asarray(frames)
-    answers = answers_of(model)
-    size = answers.frame_shape
+    inputs = _inputs(model, frames, seed)
+    if n_future is None and n_samples is None:
+        return model.call(DEFAULT, inputs)["frames"][0]
+    return model.call(GENERATE, inputs | _counts(model, n_future, n_samples))["frames"][0]
+
+
+class Tracks(NamedTuple):
+    """Keypoints (x, y, mu). context: float32 [T, K, 3], found in each frame; futures: float32 [S, F, K, 3]."""
+
+    context: np.ndarray
+    futures: np.ndarray
+
+
+def shows_keypoints(model) -> bool:
+    """Whether `predict_keypoints` can be asked of it."""
+    return {KEYPOINTS, PREDICT_KEYPOINTS} <= set(model.inputs)
+
+
+def predict_keypoints(model, frames, n_future: int | None = None, n_samples: int | None = None, seed=(0, 0)) -> Tracks:
+    """The keypoints of a clip and those that `predict` draws its futures from, for the same arguments.
+
+    Raises as `predict`; `ValueError` for a model without keypoints.
+    """
+    if not shows_keypoints(model):
+        raise ValueError(
+            f"The model shows no keypoints: it lacks the signatures {KEYPOINTS!r} and {PREDICT_KEYPOINTS!r}; its signatures are "
+            f"{sorted(model.inputs)}."
+        )
+    inputs = _inputs(model, frames, seed)
+    found = model.call(KEYPOINTS, {"frames": inputs["frames"]})["keypoints"][0]
+    return Tracks(found, model.call(PREDICT_KEYPOINTS, inputs | _counts(model, n_future, n_samples))["keypoints"][0])
+
+
+def _inputs(model, frames, seed) -> dict:
+    """A request for the futures of one clip. Raises `ValueError` for other frames and seeds."""
+    frames, size = np.asarray(frames), answers_of(model).frame_shape
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[1:] != size:
         raise ValueError(
             f"frames must be uint8 [time, {size[0]}, {size[1]}, {size[2]}] for this model, got {frames.dtype} of shape "
@@ -164,13 +197,15 @@ def predict(model, frames, n_future: int | None = None, n_samples: int | None = 
     pair = np.asarray(seed)
     if pair.shape != (2,) or pair.dtype.kind not in "iu" or (abs(pair.astype(np.int64)) >= 2**31).any():
         raise ValueError(f"seed must be two int32 numbers, got {seed!r}.")
-    inputs = {"frames": frames[None], "seed": pair.astype(np.int32)[None]}
-    if n_future is None and n_samples is None:
-        return model.call(DEFAULT, inputs)["frames"][0]
-    for key, value, default in (("n_future", n_future, answers.n_future), ("n_samples", n_samples, answers.n_samples)):
-        value = default if value is None else value
-        inputs[key] = np.int32(checks.integer(key, value, 1, 2**31 - 1))
-    return model.call(GENERATE, inputs)["frames"][0]
+    return {"frames": frames[None], "seed": pair.astype(np.int32)[None]}
+
+
+def _counts(model, n_future, n_samples) -> dict:
+    """The numbers asked for; None: those of "serving_default"."""
+    answers = answers_of(model)
+    wanted = {"n_future": (n_future, answers.n_future), "n_samples": (n_samples, answers.n_samples)}
+    values = {key: default if value is None else value for key, (value, default) in wanted.items()}
+    return {key: np.int32(checks.integer(key, value, 1, 2**31 - 1)) for key, value in values.items()}
 
 
 def _spec(tensor_spec) -> Spec:

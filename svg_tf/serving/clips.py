@@ -1,5 +1,6 @@
 """Clips in and futures out for the client: video files, GIFs, folders of pictures, arrays -> uint8 frames -> GIF, MP4, .npz."""
 
+import csv
 import io
 import itertools
 import pathlib
@@ -8,7 +9,7 @@ import numpy as np
 
 from data_pipelines import clips, files
 from data_pipelines.clips import animations, arrays, kinds
-from svg_tf import visualization
+from svg_tf import markers, visualization
 
 MAX_FRAMES = 256  # context frames of a clip; what a model takes is baked into it
 MAX_PIXELS = 1 << 24  # of a frame of the source
@@ -95,6 +96,25 @@ def write(path, context: np.ndarray, futures: np.ndarray, shown: int = 5, fps: i
     if suffix != ".mp4":
         raise ValueError(f"Futures are written as {', '.join(OUTPUTS)}, got {path}.")
     return files.write(path, encode_mp4(frames, fps))
+
+
+def keypoints_path(path) -> pathlib.Path:
+    """The table that belongs to a clip's futures: clip.gif -> clip.keypoints.csv."""
+    return pathlib.Path(path).with_suffix(".keypoints.csv")
+
+
+def write_keypoints(path, context: np.ndarray, futures: np.ndarray) -> pathlib.Path:
+    """Writes keypoints as CSV, atomically: a row for each of a frame.
+
+    context: float [T, K, 3], of the frames given, called "context"; futures: float [S, F, K, 3], called by their number.
+    """
+    rows = [("context", *row) for row in markers.numbered(context)]
+    rows += [(s, *row) for s, track in enumerate(futures) for row in markers.numbered(track, len(context))]
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(("frames", *markers.COLUMNS))
+    writer.writerows(rows)
+    return files.write(path, stream.getvalue())
 
 
 def encode_mp4(frames: np.ndarray, fps: int) -> bytes:

@@ -60,7 +60,7 @@ def answers(version, requests, *, threads: int = 1) -> list[dict[str, np.ndarray
 def requests_of(version, frame_shape, n_past: int, *, batch: int = 2, seed: int = 0) -> list[tuple[str, dict[str, np.ndarray]]]:
     """One request for each signature of an export, by the inputs that it declares: noise in place of frames.
 
-    Raises `ValueError` for an input that no export of this package has.
+    Of inputs that a family adds, dimensions that are open are [batch, n_past, 1, ...].
     """
     rng = np.random.default_rng(seed)
     pixels = rng.integers(0, 256, (batch, max(n_past, 2), *frame_shape), np.uint8)
@@ -76,9 +76,9 @@ def requests_of(version, frame_shape, n_past: int, *, batch: int = 2, seed: int 
         inputs = {}
         for key, info in found.inputs.items():
             kind = tf.as_dtype(info.dtype)
-            if (key, kind) not in values:
-                raise ValueError(f"Signature {name!r} wants {key} ({kind.name}), which is not known here.")
-            inputs[key] = np.asarray(values[key, kind])
+            opened = [batch, max(n_past, 2), *[1] * len(info.tensor_shape.dim)]
+            sizes = [dim.size if dim.size >= 0 else opened[i] for i, dim in enumerate(info.tensor_shape.dim)]
+            inputs[key] = np.asarray(values[key, kind] if (key, kind) in values else np.ones(sizes, kind.as_numpy_dtype))
         requests.append((name, inputs))
     return requests
 

@@ -90,15 +90,10 @@ def export(
     temporary = pathlib.Path(tempfile.mkdtemp(dir=path, prefix=".export-"))
     try:
         _write(temporary, path.name, model, functions, served, facts, with_warmup, max_shard_bytes)
-        temporary.chmod(0o755)
-        version = _publish(temporary, path)
+        return publish(temporary, path, served)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    batch = limits.server_batch(model.config.n_past, n_samples, n_future)
-    files.write(path / "models.config", models_config(path.name).encode())
-    files.write(path / "batching.config", batching_config(min(batch, BATCH_AT_MOST)).encode())
-    return version
 
 
 def check_lengths(model_config, n_future, n_samples, limits: Limits) -> None:
@@ -122,7 +117,7 @@ def version_numbers(path) -> list[int]:
 def _write(folder, name, model, functions, served: dict, facts: Facts, with_warmup, max_shard_bytes) -> None:
     shards = tf.train.experimental.MaxShardSizePolicy(max_shard_size=max_shard_bytes) if max_shard_bytes else None
     options = tf.saved_model.SaveOptions(experimental_sharding_callback=shards)
-    tf.saved_model.save(signatures.Variables(model), str(folder), signatures=functions, options=options)
+    tf.saved_model.save(signatures.Variables(model, functions), str(folder), signatures=functions, options=options)
     extra = folder / EXTRA
     extra.mkdir()
     values = {
@@ -137,8 +132,28 @@ def _write(folder, name, model, functions, served: dict, facts: Facts, with_warm
         warmup.write(extra / warmup.FILE, name, model, functions)
 
 
-def _publish(temporary: pathlib.Path, path: pathlib.Path) -> pathlib.Path:
-    """Renames a complete version to the next number; another export may take that number first."""
+def published_as(folder) -> dict:
+    """What a complete export says that it serves. Raises `ValueError` where `folder` holds no export of this package."""
+    try:
+        served = json.loads((pathlib.Path(folder) / EXTRA / CONFIG_FILE).read_text(encoding="utf-8"))["serving"]
+        Limits(**served["limits"])
+        return served
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{folder} is no export of this package: {error}.") from error
+
+
+def publish(temporary: pathlib.Path, path: pathlib.Path, served: dict) -> pathlib.Path:
+    """Renames a complete version to the next number of the model's folder, and writes the server's files beside it."""
+    temporary.chmod(0o755)
+    version = _numbered(temporary, path)
+    batch = Limits(**served["limits"]).server_batch(served["n_past"], served["n_samples"], served["n_future"])
+    files.write(path / "models.config", models_config(path.name))
+    files.write(path / "batching.config", batching_config(min(batch, BATCH_AT_MOST)))
+    return version
+
+
+def _numbered(temporary: pathlib.Path, path: pathlib.Path) -> pathlib.Path:
+    """Another export may take the next number first."""
     while True:
         target = path / str(max(version_numbers(path), default=0) + 1)
         try:

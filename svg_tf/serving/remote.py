@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from svg_tf.serving import RECONSTRUCT, UNCERTAINTY
+from svg_tf.serving import KEYPOINTS, PREDICT_KEYPOINTS, RECONSTRUCT, UNCERTAINTY
 
 MAX_MESSAGE = 1 << 30  # bytes of an answer
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 3.0  # seconds between repetitions, doubling
@@ -93,15 +93,16 @@ def _check_answer(signature: str, specs: dict[str, Spec], arrays: dict, answer: 
 
 
 def _wanted(signature: str, shape: tuple, arrays: dict) -> tuple:
-    """The declared shape with what the request fixes: its batch, the frames that follow given ones, and samples and frames
-    where it asks for a number of them."""
+    """The declared shape with what the request fixes: its batch, the frames given or those that follow them, and samples and
+    frames where it asks for a number of them."""
     wanted = list(shape)
     frames = arrays.get("frames")
     if wanted and wanted[0] is None and frames is not None and frames.ndim:
         wanted[0] = frames.shape[0]
-    if signature in (RECONSTRUCT, UNCERTAINTY) and wanted[1:2] == [None] and frames is not None and frames.ndim > 1:
-        wanted[1] = frames.shape[1] - 1
-    if len(wanted) == 6:  # futures [B, S, F, H, W, C]
+    given = signature in (RECONSTRUCT, UNCERTAINTY, KEYPOINTS)  # an answer for each frame, or each but the first
+    if given and wanted[1:2] == [None] and frames is not None and frames.ndim > 1:
+        wanted[1] = frames.shape[1] - (signature != KEYPOINTS)
+    if len(wanted) == 6 or (signature == PREDICT_KEYPOINTS and len(wanted) > 2):  # futures [B, S, F, ...]
         for axis, key in ((1, "n_samples"), (2, "n_future")):
             if key in arrays and wanted[axis] is None:
                 wanted[axis] = int(arrays[key])

@@ -16,22 +16,33 @@ import tensorflow as tf
 
 from data_pipelines import transform
 from data_pipelines.checks import require
-from svg_tf.families.interface import AddsSignatures, ForecastsUncertainty, Reconstructs, Sampling
-from svg_tf.serving import DEFAULT, GENERATE, GENERATE_FLOAT, RECONSTRUCT, UNCERTAINTY, footprint
+from svg_tf.families.interface import AddsSignatures, ForecastsUncertainty, Reconstructs, Sampling, ShowsKeypoints
+from svg_tf.serving import (
+    DEFAULT,
+    GENERATE,
+    GENERATE_FLOAT,
+    KEYPOINTS,
+    PREDICT_KEYPOINTS,
+    RECONSTRUCT,
+    UNCERTAINTY,
+    footprint,
+)  # fmt: skip
 from svg_tf.serving.limits import Limits
 
 LEAST_ROWS = 16
 
 
 class Variables(tf.Module):
-    """The model's plain TensorFlow variables: what `tf.saved_model.save` writes beside the signatures.
+    """The model's plain TensorFlow variables that signatures use: what `tf.saved_model.save` writes beside these.
 
-    (Saved as Keras layers they load in Python, but not in the C++ loader.) Optimizer and metrics are not among them.
+    (Saved as Keras layers they load in Python, but not in the C++ loader.) Optimizer, metrics, and what only training needs are
+    not among them.
     """
 
-    def __init__(self, model):
+    def __init__(self, model, functions):
         super().__init__()
-        self.model_variables = [variable.value for variable in model.weights]
+        used = {id(tensor) for function in functions.values() for tensor in function.captured_inputs}
+        self.model_variables = [variable.value for variable in model.weights if id(variable.value.handle) in used]
 
 
 class Signatures(NamedTuple):
@@ -52,6 +63,9 @@ def build(model, n_future: int, n_samples: int, limits: Limits, least_rows: int 
                      posterior (SVG: teacher-forced)
     uncertainty      frames uint8 [B, T >= 2 (SRVP: >= k), H, W, C] -> sigma float32 [B, T-1, z_dim]: the prior's sigma_psi
                      for x_1 ... x_{T-1} (paper Fig. 6); absent for a model without a learned prior
+    keypoints        frames uint8 [B, T >= 1, H, W, C] -> keypoints float32 [B, T, K, 3], found in each frame; this and the next
+                     one of a model that shows keypoints
+    predict_keypoints  as generate -> keypoints float32 [B, S, F, K, 3], those that generate draws its frames from
     and those that the model adds (`AddsSignatures`).
 
     least_rows: samples B * S that are computed where fewer are asked for; 1: as many as are asked for.
@@ -65,23 +79,28 @@ def build(model, n_future: int, n_samples: int, limits: Limits, least_rows: int 
     seeds = {"seed": tf.TensorSpec([None, 2], tf.int32)}
     counts = {name: tf.TensorSpec([], tf.int32) for name in ("n_future", "n_samples")}
 
-    # One function that the three signatures call, so that the file holds its graph once.
-    @tf.function(input_signature=[*floats.values(), *seeds.values(), *counts.values()])
-    def generated(x, seed, n_future, n_samples):
-        batch = tf.shape(x)[0]
-        computed = tf.maximum(n_samples, (least_rows + batch - 1) // batch)
-        return model.sample(x, seed, Sampling(n_future, computed))[:, :n_samples]
+    def drawn_by(method):
+        """One function that several signatures call, so that the file holds its graph once."""
 
+        @tf.function(input_signature=[*floats.values(), *seeds.values(), *counts.values()])
+        def drawn(x, seed, n_future, n_samples):
+            batch = tf.shape(x)[0]
+            computed = tf.maximum(n_samples, (least_rows + batch - 1) // batch)
+            return method(x, seed, Sampling(n_future, computed))[:, :n_samples]
+
+        return drawn
+
+    generated = drawn_by(model.sample)
     limits = limits.within(footprint.of(generated.get_concrete_function().graph, config.frame_shape))
 
-    def futures(frames, seed, n_future, n_samples):
+    def futures(frames, seed, n_future, n_samples, drawn=generated):
         frames = _checked_frames(frames, size, config.n_past, limits)
         seed = _checked_seed(seed, frames)
         n_future = _checked_count("n_future", n_future, limits.max_steps)
         n_samples = _checked_count("n_samples", n_samples, limits.max_samples)
         n_future, n_samples = _checked_total(frames, n_future, n_samples, limits)
         x = _to_float(frames) if frames.dtype == tf.uint8 else frames
-        return generated(x, seed, n_future, n_samples)
+        return drawn(x, seed, n_future, n_samples)
 
     def serving_default(frames, seed):
         x_hat = futures(frames, seed, tf.constant(n_future), tf.constant(n_samples))
@@ -103,6 +122,13 @@ def build(model, n_future: int, n_samples: int, limits: Limits, least_rows: int 
         frames = _checked_frames(frames, size, least, limits)
         return {"sigma": model.prior_scale_in_graph(_to_float(frames))}
 
+    def keypoints(frames):
+        frames = _checked_frames(frames, size, 1, limits)
+        return {"keypoints": model.keypoints_in_graph(_to_float(frames))}
+
+    def predict_keypoints(frames, seed, n_future, n_samples):
+        return {"keypoints": futures(frames, seed, n_future, n_samples, drawn_by(model.predict_keypoints_in_graph))}
+
     functions = {
         DEFAULT: (serving_default, pixels | seeds),
         GENERATE: (generate, pixels | seeds | counts),
@@ -112,6 +138,9 @@ def build(model, n_future: int, n_samples: int, limits: Limits, least_rows: int 
         functions[RECONSTRUCT] = (reconstruct, pixels | seeds)
     if model.can(ForecastsUncertainty):
         functions[UNCERTAINTY] = (uncertainty, pixels)
+    if model.can(ShowsKeypoints):
+        functions[KEYPOINTS] = (keypoints, pixels)
+        functions[PREDICT_KEYPOINTS] = (predict_keypoints, pixels | seeds | counts)
     if model.can(AddsSignatures):
         for name, (function, specs) in model.extra_signatures().items():
             require(name not in functions, f"{type(model).__name__} adds the signature {name!r}, which all models have.")

@@ -25,8 +25,6 @@ from svg_tf.training import cluster
 from svg_tf.training.callbacks import Preempted
 
 LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
-
-
 FIRST_GOES_LAST = 1.0  # seconds
 
 

@@ -14,14 +14,39 @@ class Adam(keras.optimizers.Adam):
 
     epsilon_placement: "pytorch": m_hat / (sqrt(v_hat) + epsilon); "keras": as `keras.optimizers.Adam`, which adds it to sqrt(v):
       early updates of gradients as small as epsilon shrink by up to sqrt(1 - beta_2) = 1/32.
-    clip_norm: global norm above which gradients are scaled down, by the training step, on all replicas alike; None: off.
+    clip_norm: norm above which gradients are scaled down, by the training step, on all replicas alike; None: off.
+    clip_by: "global": the norm of all gradients together; "variable": of each by itself.
+    average: decay of a moving average of the weights, kept among the slots (`averages`); the first updates count more, so that
+      the weights at the start are soon forgotten. Keras's own `use_ema` fails on several replicas. None: off.
     """
 
-    def __init__(self, learning_rate=1e-3, *, epsilon=1e-8, epsilon_placement="pytorch", clip_norm=None, name="adam", **kwargs):
+    def __init__(
+        self, learning_rate=1e-3, *, epsilon=1e-8, epsilon_placement="pytorch", clip_norm=None, clip_by="global", average=None,
+        name="adam", **kwargs,
+    ):  # fmt: skip
         super().__init__(learning_rate, epsilon=epsilon, name=name, **kwargs)
-        self.epsilon_placement, self.clip_norm = epsilon_placement, clip_norm
+        self.epsilon_placement, self.clip_norm, self.clip_by, self.average = epsilon_placement, clip_norm, clip_by, average
+        self._averages: list = []
+
+    def build(self, variables):
+        built = self.built
+        super().build(variables)
+        if self.average and not built:
+            self._averages = self.add_optimizer_variables(variables, "average")
+
+    def averages(self) -> list[tuple[keras.Variable, keras.Variable]]:
+        """(variable, its moving average), for all that this optimizer moves; none where it keeps no averages."""
+        return list(zip(self._trainable_variables, self._averages, strict=True)) if self._averages else []
 
     def update_step(self, gradient, variable, learning_rate):
+        self._move(gradient, variable, learning_rate)
+        if self._averages:
+            count = ops.cast(self.iterations, variable.dtype)  # 0 at the first update, whose result is taken as it is
+            decay = ops.minimum(ops.cast(self.average, variable.dtype), count / (count + 10))
+            mean = self._averages[self._get_variable_index(variable)]
+            self.assign_add(mean, (variable - mean) * (1 - decay))
+
+    def _move(self, gradient, variable, learning_rate):
         if self.epsilon_placement == "keras":
             super().update_step(gradient, variable, learning_rate)
             return
@@ -36,7 +61,9 @@ class Adam(keras.optimizers.Adam):
         self.assign_sub(variable, rate * m_hat / (ops.sqrt(v_hat) + self.epsilon))
 
     def get_config(self):
-        return {**super().get_config(), "epsilon_placement": self.epsilon_placement, "clip_norm": self.clip_norm}
+        own = {"epsilon_placement": self.epsilon_placement, "clip_norm": self.clip_norm, "clip_by": self.clip_by}
+        own["average"] = self.average
+        return {**super().get_config(), **own}
 
 
 @keras.saving.register_keras_serializable(package="svg_tf")
@@ -75,6 +102,8 @@ def build(config: OptimizerConfig, steps: int, every: int = 1, name: str = "adam
         epsilon=config.epsilon,
         epsilon_placement=config.epsilon_placement,
         clip_norm=config.clip_norm,
+        clip_by=config.clip_by,
+        average=config.average,
         name=name,
     )
 

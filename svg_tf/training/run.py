@@ -2,31 +2,34 @@
 
 A run directory holds
   config.json    the experiment: what defines it, and how it ran last; versions of the packages
-  checkpoints/   model, optimizers and step (see `svg_tf.training.checkpoints`)
+  checkpoints/   model, optimizers and step (see `svg_tf.training.checkpoints`); averaged weights at the end, where asked for
   logs/          TensorBoard: scalars of training and validation, sample videos
 """
 
 import contextlib
+import dataclasses
 import logging
 import pathlib
 import tempfile
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import keras
 import tensorflow as tf
 
 import data_pipelines
-from data_pipelines import files
+from data_pipelines import files, frame_size
 from data_pipelines.checks import require
 from svg_tf import families, sources, summaries
 from svg_tf.config import ExperimentConfig
 from svg_tf.families.base import VideoPredictor
+from svg_tf.training import averaging, checkpoints, cluster, multi_worker, optimizers
 from svg_tf.training import callbacks as svg_callbacks
-from svg_tf.training import checkpoints, cluster, multi_worker, optimizers
 from svg_tf.training.run_config import open_run, read_config
-from svg_tf.training.state import TrainingState
+from svg_tf.training.state import TrainingState, named_variables
 
+Weights = Literal["averaged", "last", "best"]
+"""Of a run: moving averages, those of the last step, those of the lowest validation loss."""
 log = logging.getLogger(__name__)
 
 
@@ -49,23 +52,48 @@ def build(experiment: ExperimentConfig) -> VideoPredictor:
     return model
 
 
-def load_run(run_dir, best: bool = False) -> LoadedRun:
-    """The model of a run directory with its latest usable weights, or those of the lowest validation loss.
+def load_run(run_dir, weights: Weights | None = None, image_size: frame_size.Size | None = None) -> LoadedRun:
+    """The model of a run directory. weights: None: averaged ones where the run has them, else its latest usable ones.
 
-    Raises `ValueError` where the run has no checkpoint yet.
+    image_size: of other frames than it was trained on, for models whose weights do not depend on it. Raises `ValueError` where
+    they do, where the model does not take the size, and where the run has no checkpoint yet, or none of this kind.
     """
     experiment = read_config(run_dir)
+    if image_size is not None:
+        trained, model = experiment.model, dataclasses.replace(experiment.model, image_size=image_size)
+        experiment = dataclasses.replace(experiment, model=model)
     model = families.build(experiment.model)
+    if image_size is not None:
+        _check_same_weights(families.build(trained), model)
     directory, state = pathlib.Path(run_dir) / "checkpoints", TrainingState(model, with_optimizer=False)
-    restored = checkpoints.restore(checkpoints.best(directory), state) if best else checkpoints.restore_latest(directory, state)
+    averaged = averaging.path_of(directory)
+    if weights is None and experiment.train.averages and averaged.exists():
+        weights = "averaged"
+    if weights in ("averaged", "best"):
+        path = averaged if weights == "averaged" else checkpoints.best(directory)
+        require(path.exists(), f"{run_dir} has no {weights} weights.")
+        restored = checkpoints.restore(path, state)
+    else:
+        restored = checkpoints.restore_latest(directory, state)
     if restored is None:
         raise ValueError(f"{run_dir} has no checkpoint yet: train it first.")
     return LoadedRun(model, experiment, restored[0])
 
 
-def load_finished_run(run_dir, unfinished: bool = False) -> LoadedRun:
+def _check_same_weights(trained: VideoPredictor, model: VideoPredictor) -> None:
+    """Raises `ValueError` where a weight's shape, or its being there, depends on the size of frames."""
+    before, after = ({name: tuple(v.shape) for name, v in named_variables(one).items()} for one in (trained, model))
+    changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    if changed:
+        sizes = [frame_size.text(one.config.image_size) for one in (trained, model)]
+        raise ValueError(f"Weights of this model, trained at {sizes[0]}, do not fit frames of {sizes[1]}: {changed[0]} differs.")
+
+
+def load_finished_run(
+    run_dir, unfinished: bool = False, weights: Weights | None = None, image_size: frame_size.Size | None = None
+) -> LoadedRun:
     """As `load_run`; a run before its end is refused (`ValueError`) unless `unfinished`."""
-    loaded = load_run(run_dir)
+    loaded = load_run(run_dir, weights, image_size)
     if loaded.step < loaded.experiment.train.steps and not unfinished:
         raise ValueError(
             f"{run_dir} is unfinished (step {loaded.step} of {loaded.experiment.train.steps}): train it to its end, or pass "
@@ -75,7 +103,7 @@ def load_finished_run(run_dir, unfinished: bool = False) -> LoadedRun:
 
 
 def load_data(experiment: ExperimentConfig, split: str, seq_len: int | None = None, **overrides) -> tf.data.Dataset:
-    """The experiment's data set: {"frames": float32 [B, seq_len, S, S, C]}; seq_len defaults to the training window."""
+    """The experiment's data set: {"frames": float32 [B, seq_len, H, W, C]}; seq_len defaults to the training window."""
     data, model = experiment.data, experiment.model
     arguments = {
         "seq_len": seq_len or model.n_past + data.n_future,
@@ -95,11 +123,12 @@ def train(
 
     callbacks: called after the run's own ones, on every worker; values come from `logs`.
 
-    Raises `ValueError` for a directory with another configuration, `files.InUseError` where another process trains in it,
-    `FloatingPointError` at a loss that is not finite, `callbacks.Preempted` after SIGTERM or SIGINT, once a checkpoint is saved,
-    `multi_worker.WorkerLost` where another worker of the job is gone.
+    Raises `ValueError` for a directory with another configuration, and for frames that the data cannot have, `files.InUseError`
+    where another process trains in it, `FloatingPointError` at a loss that is not finite, `callbacks.Preempted` after SIGTERM or
+    SIGINT, once a checkpoint is saved, `multi_worker.WorkerLost` where another worker of the job is gone.
     """
     t = experiment.train
+    sources.of(experiment)  # refuses frames that the data cannot have
     run_dir = files.local(run_dir, "the run directory")
     require(not run_dir.exists() or run_dir.is_dir(), f"The run directory must be a folder; {run_dir} is a file.")
     if t.deterministic:
@@ -130,7 +159,11 @@ def _train(experiment, run_dir, strategy, verbose, more, stack) -> VideoPredicto
     total = t.steps
     if step >= total:
         log.info("%s is complete at step %d.", run_dir, step)
+        if chief:
+            _average(experiment, model, run_dir)
         return model
+    if chief:
+        averaging.path_of(run_dir / "checkpoints").unlink(missing_ok=True)  # of an end that is none any more
     model.keep_metrics = bool(step % t.steps_per_epoch)
     if step:
         log.info("Continuing %s at step %d of %d.", run_dir, step, total)
@@ -148,7 +181,17 @@ def _train(experiment, run_dir, strategy, verbose, more, stack) -> VideoPredicto
         until = epoch + 1 if done else t.epochs
         _fit(model, experiment, strategy, step, epoch, until, t.steps_per_epoch - done, callbacks, stop)
         step = until * t.steps_per_epoch
+    if chief:
+        _average(experiment, model, run_dir)
     return model
+
+
+def _average(experiment, model, run_dir) -> None:
+    """Writes a finished run's averaged weights, where it keeps averages and they are not there yet."""
+    directory = run_dir / "checkpoints"
+    if experiment.train.averages and not averaging.path_of(directory).exists():
+        data = load_data(experiment, "train", start_batch=experiment.train.steps)
+        averaging.write(model, data, directory, experiment.train.steps)
 
 
 def _fit(model, experiment, strategy, step, epoch, until, steps_per_epoch, callbacks, stop):
@@ -192,6 +235,7 @@ def _callbacks(experiment: ExperimentConfig, run_dir: pathlib.Path, state, saved
             kept, t.checkpoint_every, t.keep_checkpoints, training_state=state, steps_per_epoch=t.steps_per_epoch,
             before={"scalars": scalars, "videos": videos}, resume=saved, stop=stop,
         ),
+        svg_callbacks.Health(t.log_every, told=verbose),
         svg_callbacks.Describe(logs, experiment),
         svg_callbacks.Progress(t.steps, batch_frames, t.log_every, shown=verbose),
     ]  # fmt: skip

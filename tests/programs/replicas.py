@@ -23,7 +23,10 @@ import toy_family  # noqa: E402
 
 from svg_tf import families, presets, training  # noqa: E402
 from svg_tf.config import OptimizerConfig  # noqa: E402
+from svg_tf.families.savp.config import SAVPConfig  # noqa: E402
 from svg_tf.families.srvp.config import SRVPConfig  # noqa: E402
+from svg_tf.families.struct_vrnn.config import StructVRNNConfig  # noqa: E402
+from svg_tf.families.sv2p.config import SV2PConfig  # noqa: E402
 from svg_tf.families.svg.config import SVGConfig  # noqa: E402
 from svg_tf.training import optimizers  # noqa: E402
 from svg_tf.training.loss_scale import LossScaleOptimizer  # noqa: E402
@@ -44,19 +47,40 @@ SRVP = SRVPConfig(
     n_euler=2,
     skips=True,
 )
+VRNN = StructVRNNConfig(
+    image_size=32, n_past=2, n_keypoints=3, width=2, layers_per_scale=1, rnn_size=6, hidden_size=5, z_dim=3, belief_samples=3,
+    kl_warmup_steps=2, truth_steps=3,
+)  # fmt: skip
+# Two phases in three steps; frames that are shown after the context, half of them by their row in the global batch.
+SV2P = SV2PConfig(
+    image_size=32, width=2, n_past=2, n_frames=5, lstm_kernel_size=3, kernels=3, kernel_size=3, norm_epsilon=1e-5, beta=0.1,
+    sampling_k=3.0, generator_steps=1, latent_steps=0, beta_warmup_steps=2,
+)  # fmt: skip
 frames = np.random.default_rng(0).random((3, 8, 5, 32, 32, 1), np.float32)
 cases = {
     "sgd": (TINY, lambda: keras.optimizers.SGD(0.05), 10),
     "srvp": (SRVP, lambda: keras.optimizers.SGD(1e-5), 3),
+    "sv2p": (SV2P, lambda: keras.optimizers.SGD(0.05), 3),
     "adam": (TINY, lambda: keras.optimizers.Adam(2e-3, epsilon=1e-8), 10),
     # Two optimizers, two phases, and norms of the whole gradient that exceed their bounds.
     "adversarial": (
         toy_family.ToyConfig(image_size=32),
         lambda: {
-            "generator": optimizers.Adam(1e-2, epsilon=1e-3, clip_norm=0.05),
+            "generator": optimizers.Adam(1e-2, epsilon=1e-3, clip_norm=0.05, average=0.9),
             "discriminator": optimizers.Adam(1e-2, epsilon=1e-3, clip_norm=0.5),
         },
         7,
+    ),
+    # Coins for the whole batch, the best of many latents, and each gradient clipped by its own norm.
+    "keypoints": (VRNN, lambda: optimizers.Adam(1e-3, epsilon=1e-3, clip_norm=0.05, clip_by="variable"), 4),
+    # Spectral norms' vectors, clips and both rollouts are the same wherever a sequence is.
+    "savp": (
+        SAVPConfig(
+            image_size=16, width=2, encoder_width=2, discriminator_width=1, n_past=2, z_dim=2, lstm_kernel_size=3, kernel_size=3,
+            transformed_images=2, clip_length=4, sampling_k=2.0, beta_start_step=0, beta_end_step=2, l1_weight=1.0,
+        ),
+        lambda: {"generator": keras.optimizers.SGD(0.05), "discriminator": keras.optimizers.SGD(0.1)},
+        3,
     ),
     "gradients": (TINY, lambda: keras.optimizers.SGD(1.0, momentum=0.5), 1),  # after one step the momentum is - the gradient
 }
@@ -74,12 +98,12 @@ class Steps(keras.callbacks.Callback):
 out = {}
 strategy = tf.distribute.MirroredStrategy() if n > 1 else tf.distribute.get_strategy()
 out["replicas"] = strategy.num_replicas_in_sync
-for name, (config, make, count) in list(cases.items())[: {1: 6, 2: 5, 4: 1}[n]]:
+for name, (config, make, count) in list(cases.items())[: {1: 9, 2: 8, 4: 1}[n]]:
     keras.utils.set_random_seed(0)
     with strategy.scope():
         model = families.build(config)
         model.compile(make(), seed=5)
-    batches = {"frames": frames}
+    batches = {"frames": frames if config.image_size == 32 else frames[..., ::2, ::2, :]}
     if name == "reversed":
         batches = {"frames": frames[:, ::-1], "row": np.tile(np.arange(8, dtype=np.int32)[::-1], (3, 1))}
     data = tf.data.Dataset.from_tensor_slices(batches)
@@ -87,7 +111,7 @@ for name, (config, make, count) in list(cases.items())[: {1: 6, 2: 5, 4: 1}[n]]:
     model.fit(data.repeat(), epochs=1, steps_per_epoch=count, verbose=0, shuffle=False, callbacks=[steps])
     weights = {k: np.asarray(v.value).tolist() for k, v in named_variables(model).items()}
     values = TrainingState(model).values()
-    slots = {name: value.tolist() for name, value in values.items() if "/momentums/" in name}
+    slots = {name: value.tolist() for name, value in values.items() if "/momentums/" in name or "/averages/" in name}
     evaluated = model.evaluate(data, verbose=0, return_dict=True) if count > 1 else {}
     out[name] = {"steps": steps.seen, "weights": weights, "slots": slots, "evaluated": evaluated}
 
@@ -136,13 +160,15 @@ experiment = dataclasses.replace(
         epochs=1,
         steps_per_epoch=3,
         strategy="mirrored" if n > 1 else "single",
-        optimizer=OptimizerConfig(epsilon=1e-3),
+        optimizer=OptimizerConfig(epsilon=1e-3, average=0.9),
     ),
     eval=dataclasses.replace(preset.eval, n_future=3, n_samples=2, validation_steps=2, summary_sequences=2),
 )
 try:
     model = training.train(experiment, sys.argv[1], verbose=False)
     out["run"] = {k: np.asarray(v.value).tolist() for k, v in named_variables(model).items()}
+    averaged = named_variables(training.load_run(sys.argv[1], "averaged").model)
+    out["averaged"] = {k: value_of(v).tolist() for k, v in averaged.items()}
 except ValueError as error:
     out["refused"] = str(error)
 

@@ -39,7 +39,7 @@ def main() -> None:
     train = dataclasses.replace(preset.train, recompute=a["recompute"], precision=a["precision"])
     model = training.build(dataclasses.replace(preset, train=train))
     c, length = preset.model, preset.model.n_past + preset.data.n_future
-    frames = tf.random.stateless_uniform([a["batch_size"], length, c.image_size, c.image_size, c.channels], [0, 0])
+    frames = tf.random.stateless_uniform([a["batch_size"], length, *c.frame_shape], [0, 0])
     gc.collect()
     built = resident("VmRSS")
     step = tf.function(lambda frames: model.train_step({"frames": frames})["loss"])

@@ -21,6 +21,8 @@ import sys
 import tempfile
 import time
 
+from data_pipelines import frame_size
+
 FPS = 25
 CLIP_FRAMES, DISTINCT = 480, 4
 ACTIONS = ("boxing", "handclapping", "handwaving", "jogging", "running", "walking")
@@ -66,7 +68,7 @@ def generate(folder: pathlib.Path, gigabytes: float, raw: bool) -> pathlib.Path:
     raise ValueError(f"600 clips have {size / 1e9:.2f} GB, {gigabytes} were asked for; --raw makes them larger.")
 
 
-def build_one(source: str, data_dir: str, size: int, ranges: str) -> dict:
+def build_one(source: str, data_dir: str, size, ranges: str) -> dict:
     """Runs in a process of its own: one build, timed, with the process's peak memory."""
     import contextlib
     import io
@@ -112,7 +114,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--source-gigabytes", type=float, default=0.05)
     parser.add_argument("--raw", action="store_true", help="generate uncompressed clips of 320x240")
     parser.add_argument("--ranges", choices=("sequences", "all"), default="sequences")
-    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--size", type=frame_size.parse, default=64, help="64, or 64x80: height x width")
     parser.add_argument("--scratch", help="folder for what is generated and built, deleted afterwards; default: the system's")
     parser.add_argument("--json", metavar="FILE", help="also write the figures there")
     parser.add_argument("--one", nargs=2, metavar=("SOURCE", "DATA_DIR"), help=argparse.SUPPRESS)
@@ -133,7 +135,7 @@ def main(argv: list[str] | None = None) -> int:
                 parser.error(str(error))
         frames, size = count_frames(source)
         command = [sys.executable, str(pathlib.Path(__file__).parents[1] / "benchmark.py"), "build", "--ranges", arguments.ranges]
-        command += ["--size", str(arguments.size), "--one", str(source), str(folder / "data")]
+        command += ["--size", frame_size.text(arguments.size), "--one", str(source), str(folder / "data")]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         result = json.loads(done.stdout.splitlines()[-1])
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -147,7 +149,8 @@ def main(argv: list[str] | None = None) -> int:
     print(f"source               {size / 1e9:10.3f} GB, {frames} frames, {frames / FPS / 60:.1f} minutes")
     print(f"build                {result['seconds']:10.1f} s on {cores} cores ({result['processor_seconds']:.1f} s of processor)")
     print(f"times real time      {result['times_real_time']:10.1f}")
-    print(f"stored               {result['stored_bytes'] / 1e9:10.3f} GB, {result['records']} records of {arguments.size} px")
+    stored_as = frame_size.text(arguments.size)
+    print(f"stored               {result['stored_bytes'] / 1e9:10.3f} GB, {result['records']} records of {stored_as} px")
     print(f"peak resident memory {result['peak_bytes'] / 1e9:10.3f} GB")
     if arguments.json:
         temporary = pathlib.Path(f"{arguments.json}.tmp")

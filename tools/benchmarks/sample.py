@@ -26,7 +26,7 @@ def main(argv=None) -> int:
     config = experiment.model
     rate = _common.MatrixRate()
     model = training.build(experiment)
-    shape = (arguments.sequences, config.n_past, config.image_size, config.image_size, config.channels)
+    shape = (arguments.sequences, config.n_past, *config.frame_shape)
     frames = np.random.default_rng(0).random(shape, np.float32)
 
     def sample():

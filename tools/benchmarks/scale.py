@@ -42,8 +42,7 @@ def model_of(side: int):
 
 
 def training_seconds(model, batch: int, length: int, runs: int) -> float:
-    side = model.config.image_size
-    frames = tf.random.stateless_uniform([batch, length, side, side, model.config.channels], [0, 0])
+    frames = tf.random.stateless_uniform([batch, length, *model.config.frame_shape], [0, 0])
     step = tf.function(lambda frames: model.train_step({"frames": frames})["loss"])
     step(frames).numpy()
     return statistics.median(_common.timed(lambda: step(frames).numpy(), runs))
@@ -51,7 +50,7 @@ def training_seconds(model, batch: int, length: int, runs: int) -> float:
 
 def sampling_seconds(model, samples: int, n_future: int, runs: int) -> float:
     c = model.config
-    frames = np.random.default_rng(0).random((2, c.n_past, c.image_size, c.image_size, c.channels), np.float32)
+    frames = np.random.default_rng(0).random((2, c.n_past, *c.frame_shape), np.float32)
 
     def sample():
         model.generate(frames, n_future, samples).numpy()

@@ -61,7 +61,7 @@ def main(argv=None) -> int:
 def compare(model, exported, batch: int, runs: int, arguments) -> dict:
     """Seconds of each request for both; they take turns, so that the machine's load meets both."""
     c = model.config
-    shape = (batch, c.n_past, c.image_size, c.image_size, c.channels)
+    shape = (batch, c.n_past, *c.frame_shape)
     frames = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     floats = frames.astype(np.float32) / 255
     seeds = np.stack([np.zeros(batch), np.arange(batch)], axis=1).astype(np.int32)

@@ -11,6 +11,7 @@ import time
 import _common
 import tensorflow as tf
 
+from data_pipelines import frame_size
 from svg_tf import presets, training
 from svg_tf.families import cost
 
@@ -49,8 +50,7 @@ def main(argv=None) -> int:
             waits.append(time.perf_counter() - start)
             return frames
     else:
-        size, channels = config.image_size, config.channels
-        fixed = tf.random.uniform([arguments.batch_size, steps, size, size, channels])
+        fixed = tf.random.uniform([arguments.batch_size, steps, *config.frame_shape])
         waits = [0.0]
 
         def batch():
@@ -72,6 +72,7 @@ def main(argv=None) -> int:
     if waits:
         extra["wait_for_data"] = f"{max(waits) * 1e3:.1f} ms at most ({sum(waits) / sum(seconds):.2%} of the time)"
     gigaops = 6 * arguments.batch_size * cost.of(model).training_multiply_adds(steps) / 1e9
-    title = f"Training step, {arguments.preset}, batch {arguments.batch_size}, {steps} frames of {config.image_size} px"
+    size = frame_size.text(config.image_size)
+    title = f"Training step, {arguments.preset}, batch {arguments.batch_size}, {steps} frames of {size} px"
     _common.report(title, seconds, arguments.batch_size * steps, gigaops, rate, extra, arguments.json)
     return 0

@@ -1,7 +1,7 @@
 """A figure as one object: what it needs, which data it wants, its defaults, how it is drawn, and what it says in numbers."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from svg_tf import sources
@@ -18,6 +18,7 @@ class Setting:
     clips: (frames, **options of `data_pipelines.load`) -> dict of NumPy arrays: held-out sequences of so many frames;
       `sequences` of them unless told otherwise.
     baseline: a model without latents to stand beside `model`, or None.
+    label: of `model`, beside others. beside: label -> other models of the same videos.
     """
 
     model: Any
@@ -28,6 +29,8 @@ class Setting:
     n_samples: int
     seed: int = 0
     baseline: Any = None
+    label: str = "model"
+    beside: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def n_past(self) -> int:
@@ -51,6 +54,8 @@ class Figure:
     data: Setting -> the batch that `draw` takes. draw: (Setting, batch) -> {"files": {tag: path}, numbers ...}.
     needs: protocols of `svg_tf.families.interface` that the model must have, and functions (model, experiment) -> None, or what
       is missing ("it needs ...").
+    others: fields of `Setting` with models that it draws besides: "baseline", where there is one; "beside", without which it
+      cannot be drawn.
     sequences, n_samples: how many, unless told otherwise. say: the result in words; None: nothing.
     """
 
@@ -59,6 +64,7 @@ class Figure:
     data: Callable[[Setting], Batch]
     draw: Callable[[Setting, Batch], dict]
     needs: tuple = ()
+    others: tuple[str, ...] = ()
     sequences: int = 4
     n_samples: int = 10
     say: Callable[[dict], str] | None = None

@@ -1,6 +1,7 @@
-"""Figs. 3, 4, 9, 10 and 11: truth, deterministic prediction, best and random samples of a sequence."""
+"""Figs. 3, 4, 10 and 11: truth, deterministic prediction, best and random samples of a sequence."""
 
 import pathlib
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,6 +12,36 @@ from svg_tf.evaluation.metrics import frame
 from svg_tf.families.compiled import check_counts
 
 _LONG_FUTURE = 100
+
+
+class Drawn(NamedTuple):
+    """Of N sequences and S samples: psnr float64 [N, S], means over the predicted frames; best float32 [N, T', H, W, C], the
+    sample of the highest; numbers int [N, R], which ones were chosen at random; random float32 [N, R, T', H, W, C], those."""
+
+    psnr: np.ndarray
+    best: np.ndarray
+    numbers: np.ndarray
+    random: np.ndarray
+
+
+def best_and_random(model, frames, n_past: int, n_samples: int, n_random: int, seed: int) -> Drawn:
+    """Draws S samples of each sequence, of which it keeps the best one by PSNR and min(n_random, S) random ones."""
+    n, future = len(frames), frames.shape[1] - n_past
+    chosen = np.random.default_rng(seed)
+    numbers = np.stack([chosen.choice(n_samples, min(n_random, n_samples), replace=False) for _ in range(n)])
+    psnr = np.full((n, n_samples), -np.inf)
+    best = np.empty((n, future, *frames.shape[2:]), np.float32)
+    random = np.empty((*numbers.shape, *best.shape[1:]), np.float32)
+    for rows, samples, drawn in common.draw(model, frames, n_past, n_samples, seed):
+        psnr[rows, samples] = frame.psnr(frames[rows, None, n_past:], drawn).numpy().mean(axis=-1)
+        for b in range(rows.start, rows.stop):
+            s = int(psnr[b].argmax())
+            if samples.start <= s < samples.stop:
+                best[b] = drawn[b - rows.start, s - samples.start]
+            for place, s in enumerate(numbers[b]):
+                if samples.start <= s < samples.stop:
+                    random[b, place] = drawn[b - rows.start, s - samples.start]
+    return Drawn(psnr, best, numbers, random)
 
 
 def sample_figure(
@@ -33,34 +64,27 @@ def sample_figure(
         common.check_frames(deterministic, frames, n_past + 1, "frames of the deterministic model")
     out_dir = pathlib.Path(out_dir)
     n, total = frames.shape[:2]
-    chosen = np.random.default_rng(seed)
-    random = [chosen.choice(n_samples, min(n_random, n_samples), replace=False) for _ in range(n)]
-    scores = np.empty((n, n_samples), np.float64)
-    best: list[np.ndarray] = [np.empty(0)] * n
-    shown: list[dict[int, np.ndarray]] = [{} for _ in range(n)]
-    for rows, samples, drawn in common.draw(model, frames, n_past, n_samples, seed):
-        scores[rows, samples] = frame.psnr(frames[rows, None, n_past:], drawn).numpy().mean(axis=-1)
-        for b in range(rows.start, rows.stop):
-            for s in range(samples.start, samples.stop):
-                if scores[b, s] >= scores[b, : s + 1].max():
-                    best[b] = drawn[b - rows.start, s - samples.start].copy()
-                if s in random[b]:
-                    shown[b][s] = drawn[b - rows.start, s - samples.start].copy()
+    drawn = best_and_random(model, frames, n_past, n_samples, n_random, seed)
     baseline = [d[:, 0] for *_, d in common.draw(deterministic, frames, n_past, 1, seed)] if deterministic is not None else []
     baseline = np.concatenate(baseline) if baseline else None
     clips, files = [], {}
     for b in range(n):
         rows = [("truth", frames[b])]
         predictions = [("deterministic", baseline[b])] if baseline is not None else []
-        predictions += [(f"best of {n_samples}", best[b])]
-        predictions += [(f"random {i + 1}", shown[b][int(s)]) for i, s in enumerate(random[b])]
+        predictions += [(f"best of {n_samples}", drawn.best[b])]
+        predictions += [(f"random {i + 1}", sample) for i, sample in enumerate(drawn.random[b])]
         rows += [(label, np.concatenate([frames[b, :n_past], p])) for label, p in predictions]
         clips.append(rows)
         path = out_dir / f"{name}-{b}.png"
         files[f"{name}/{b}"] = visualization.save_png(path, visualization.filmstrip(rows, n_past, range(0, total, every)))
     files[f"{name}/animation"] = visualization.save_gif(out_dir / f"{name}.gif", visualization.grid(clips, n_past), fps)
     sequences = [
-        {"sequence": b, "best_sample": int(scores[b].argmax()), "random_samples": random[b].tolist(), "psnr": scores[b].tolist()}
+        {
+            "sequence": b,
+            "best_sample": int(drawn.psnr[b].argmax()),
+            "random_samples": drawn.numbers[b].tolist(),
+            "psnr": drawn.psnr[b].tolist(),
+        }
         for b in range(n)
     ]
     common.write_json(
@@ -79,8 +103,9 @@ def _draw(setting: Setting, batch, name="figure3", every=2, deterministic=None) 
 
 
 FIGURE_3 = Figure(
-    "3", "samples", evaluated_clips, lambda setting, batch: _draw(setting, batch, deterministic=setting.baseline), n_samples=100
-)
+    "3", "samples", evaluated_clips, lambda setting, batch: _draw(setting, batch, deterministic=setting.baseline), n_samples=100,
+    others=("baseline",),
+)  # fmt: skip
 FIGURE_11 = Figure(
     "11", "long", lambda setting: setting.clips(setting.n_past + _LONG_FUTURE),
     lambda setting, batch: _draw(setting, batch, "figure11", every=5), sequences=2,

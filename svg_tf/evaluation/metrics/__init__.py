@@ -2,6 +2,7 @@
 
 frame       one value a frame: MSE, PSNR, SSIM by protocol
 video       over samples and sequences: best of S, intervals, diversity, Fréchet distance
+tracks      how much of true positions is in keypoints
 perceptual  LPIPS and FVD with weight files that the user supplies
 """
 

@@ -1,5 +1,7 @@
 """What SRVP costs: see `svg_tf.families.cost`."""
 
+import math
+
 from svg_tf.families import backbone_cost, cost
 from svg_tf.families.cost import Stage, products
 
@@ -35,7 +37,7 @@ class Cost(cost.Cost):
         m = self.model
         width, frames = cost.width_of(m), batch * steps
         widths = backbone_cost.Widths(width, 4 if synchronized else width)
-        frame = m.config.image_size**2 * m.config.channels
+        frame = math.prod(m.config.frame_shape)
         encoder, decoder = backbone_cost.encoder_blocks(m.encoder), backbone_cost.decoder_blocks(m.decoder)
         found = [Stage({"frames": frames * frame * width})]
         found += backbone_cost.stages("encoder", encoder, frames, 0, widths, recompute)

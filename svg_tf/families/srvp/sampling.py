@@ -116,7 +116,7 @@ def decode(model, states, encoded, n_samples=1, norm="running"):
         return i + 1, outputs.write(i, tf.cast(x_hat, tf.float32))
 
     parts = (steps + at_once - 1) // at_once
-    shape = [None, c.image_size, c.image_size, c.channels]
+    shape = [None, *c.frame_shape]
     outputs = tf.TensorArray(tf.float32, size=parts, infer_shape=False, element_shape=shape)
     _, outputs = tf.while_loop(lambda i, _: i < parts, body, (tf.constant(0), outputs))
     return unfold_time(tf.ensure_shape(outputs.concat(), shape), steps, rows)

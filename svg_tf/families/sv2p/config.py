@@ -4,12 +4,13 @@ import typing
 from dataclasses import dataclass
 from typing import Literal
 
+from data_pipelines import frame_size
 from data_pipelines.checks import integer, number, require
 from svg_tf.config.base import ModelConfig
 
 Latents = Literal["time_invariant", "time_variant", "none"]
 KLReduction = Literal["sum", "height", "mean"]
-_COUNTS = ("image_size", "channels", "n_past", "width", "z_channels", "kernels", "kernel_size", "lstm_kernel_size")
+_COUNTS = ("channels", "n_past", "width", "z_channels", "kernels", "kernel_size", "lstm_kernel_size")
 _ODD = ("kernel_size", "lstm_kernel_size")
 
 
@@ -69,12 +70,14 @@ class SV2PConfig(ModelConfig):
         number("beta", self.beta, 0.0)
         number("norm_epsilon", self.norm_epsilon, above=0.0)
         number("sampling_k", self.sampling_k, above=0.0)
-        require(self.image_size % 8 == 0, f"image_size must be divisible by 8, got {self.image_size}.")
+        height, width, _ = self.frame_shape
+        size = frame_size.text(self.image_size)
+        require(height % 8 == 0 and width % 8 == 0, f"image_size, height and width, must be divisible by 8, got {size}.")
         for name in _ODD:
             require(getattr(self, name) % 2 == 1, f"{name} must be odd, got {getattr(self, name)}.")
         require(
-            self.kernel_size <= self.image_size,
-            f"kernel_size must be at most image_size, {self.image_size}; got {self.kernel_size}.",
+            self.kernel_size <= min(height, width),
+            f"kernel_size must be at most image_size, {size}; got {self.kernel_size}.",
         )
         require(not self.drop_last_kernel or self.kernels > 1, "drop_last_kernel needs kernels >= 2, of which one remains.")
         require(

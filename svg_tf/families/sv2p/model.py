@@ -68,6 +68,10 @@ class SV2P(VideoPredictor):
         """Frames of a training sequence: all that the posterior reads."""
         return self.config.n_frames if self.stochastic else 2
 
+    @property
+    def bound_frames(self) -> int | None:
+        return self.config.n_frames if self.stochastic else None
+
     # ---- training -------------------------------------------------------------------------------------------------
 
     def make_program(self) -> Program:

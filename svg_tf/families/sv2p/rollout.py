@@ -8,15 +8,11 @@ import tensorflow as tf
 
 from svg_tf import noise
 from svg_tf.families.interface import Sampling
+from svg_tf.families.scheduled_sampling import truth_chance
 from svg_tf.families.shapes import fold_time, length, swap_batch_time, unfold_time
 from svg_tf.layers import recomputation
 
 TRUTH = 1  # stream of a seed: which examples see true frames
-
-
-def truth_chance(step, k: float) -> tf.Tensor:
-    """k / (k + exp(step / k)): float32 scalar."""
-    return k / (k + tf.exp(tf.minimum(tf.cast(step, tf.float32) / k, 80.0)))
 
 
 def truth_shown(config, seed, steps: int, batch, step) -> tf.Tensor:

@@ -4,6 +4,7 @@ import typing
 from dataclasses import dataclass
 from typing import Literal
 
+from data_pipelines import frame_size
 from data_pipelines.checks import integer, number, require
 from svg_tf.config.backbone import BackboneName, check_backbone
 from svg_tf.config.base import ModelConfig
@@ -11,6 +12,8 @@ from svg_tf.config.base import ModelConfig
 Prior = Literal["learned", "fixed", "none"]
 SkipSource = Literal["last_context", "second_last_context", "previous"]
 BatchStatistics = Literal["folded", "per_step"]
+Latents = Literal["vector", "map"]
+KLReduction = Literal["sum", "place"]
 _COUNTS = (
     "channels", "width", "g_dim", "z_dim", "rnn_size", "predictor_layers", "posterior_layers", "prior_layers", "n_past",
 )  # fmt: skip
@@ -24,6 +27,9 @@ class SVGConfig(ModelConfig):
     citation: typing.ClassVar[str] = "Stochastic Video Generation with a Learned Prior (E. Denton and R. Fergus, ICML 2018)"
     prior: Prior = "learned"
     """learned: SVG-LP, p_psi(z_t | x_{1:t-1}); fixed: SVG-FP, N(0, I); none: the deterministic baseline."""
+    latents: Latents = "vector"
+    """vector: as the paper. map (Villegas et al. 2019): encodings, latents and memories are maps of H/8 x W/8, which convolutions
+    move; g_dim, z_dim and rnn_size are their channels. Of backbone "vgg"; frames of any height and width divisible by 8."""
     backbone: BackboneName = "dcgan"
     width: int = 64
     """Feature maps of the first encoder level (nf)."""
@@ -36,6 +42,9 @@ class SVGConfig(ModelConfig):
     prior_layers: int = 1
     beta: float = 1e-4
     """Weight of the KL term; its meaning depends on the reductions (mean over pixels, sum over z)."""
+    kl_reduction: KLReduction = "sum"
+    """What beta weighs: sum: the nats of all latents of a frame; place: their mean over the places of a map, so that beta means
+    the same for frames of any size (a vector has one place)."""
     beta_warmup_steps: int = 0
     """beta rises linearly from 0 over this many optimizer steps; 0 = constant."""
     encoding_noise: float = 0.0
@@ -53,7 +62,10 @@ class SVGConfig(ModelConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        check_backbone(self.backbone, self.image_size)
+        if self.latents == "map":
+            self._check_map()
+        else:
+            check_backbone(self.backbone, self.image_size)
         for name in _COUNTS:
             integer(name, getattr(self, name), 1)
         number("beta", self.beta, 0.0)
@@ -64,6 +76,19 @@ class SVGConfig(ModelConfig):
             "skips='second_last_context' (a quirk of the reference) needs n_past >= 2.",
         )
 
+    def _check_map(self):
+        require(self.backbone == "vgg", f"latents 'map' need backbone 'vgg', got {self.backbone!r}.")
+        divisible = all(side % 8 == 0 for side in self.frame_shape[:2])
+        shown = frame_size.text(self.image_size)
+        require(divisible, f"image_size, height and width, must be divisible by 8 for latents 'map', got {shown}.")
+
+    @property
+    def kl_coefficient(self) -> float:
+        """The weight of a frame's KL in nats, beside the mean squared error of pixels, once it has risen."""
+        height, width, _ = self.frame_shape
+        places = (height // 8) * (width // 8) if self.latents == "map" else 1
+        return self.beta / (places if self.kl_reduction == "place" else 1)
+
     @property
     def least_context(self) -> int:
         return 2 if self.skips == "second_last_context" else 1
@@ -71,5 +96,8 @@ class SVGConfig(ModelConfig):
     @property
     def summary(self) -> str:
         sizes = f"{self.backbone} width {self.width}, z {self.z_dim}, g {self.g_dim}, LSTM {self.rnn_size}"
+        if self.latents == "map":
+            height, width, _ = self.frame_shape
+            sizes += f", maps {height // 8}x{width // 8}"
         kind = {"learned": "SVG-LP (learned prior)", "fixed": "SVG-FP (fixed prior)"}.get(self.prior)
         return f"{kind or 'SVG without latents (deterministic)'}, {sizes}, beta {self.beta:g}"

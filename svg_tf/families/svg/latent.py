@@ -11,14 +11,13 @@ import keras
 import tensorflow as tf
 
 from svg_tf import distributions
-from svg_tf.families.svg.config import SVGConfig
-from svg_tf.layers.recurrent import GaussianLSTM
+from svg_tf.families.svg.code import VectorCode
 
 
 class Inferred(NamedTuple):
     """Posterior and prior of z_t for t = 1 ... T-1 given true frames, and the prior's state after h_{T-2}."""
 
-    q: Any  # tfd.Distribution over [T-1, B, z_dim]
+    q: Any  # tfd.Distribution over [T-1, B, z_size]
     p: Any
     prior_state: tuple
 
@@ -26,14 +25,14 @@ class Inferred(NamedTuple):
 class FixedPriorLatent(keras.layers.Layer):
     """SVG-FP: z_t ~ q_phi(z_t | x_{1:t}) in training, N(0, I) in generation."""
 
-    def __init__(self, config: SVGConfig, **kwargs):
+    def __init__(self, code: VectorCode, **kwargs):
         super().__init__(**kwargs)
-        self.z_dim = config.z_dim
-        self.posterior = GaussianLSTM(config.g_dim, config.rnn_size, config.posterior_layers, config.z_dim, name="posterior")
+        self.z_size = code.z_size
+        self.posterior = code.gaussian(code.config.posterior_layers, name="posterior")
         self.built = True
 
     def infer(self, h) -> Inferred:
-        """h: [T, B, g_dim], T >= 2. The posterior at t has seen h_1 ... h_t, the prior h_0 ... h_{t-1}."""
+        """h: [T, B, *place, g_dim], T >= 2. The posterior at t has seen h_1 ... h_t, the prior h_0 ... h_{t-1}."""
         mean, log_variance, _ = self.posterior(h[1:], self.posterior.initial_state(tf.shape(h)[1]))
         q = distributions.diagonal_gaussian(mean, log_variance)
         p, state = self.prior_z(h[:-1])
@@ -43,20 +42,20 @@ class FixedPriorLatent(keras.layers.Layer):
         return ()
 
     def prior_z(self, h):
-        """h: [T, B, g_dim], T >= 1, from the start of the sequence -> (p over [T, B, z_dim] or None for N(0, I), state)."""
+        """h: [T, B, *place, g_dim], T >= 1, from the start of the sequence -> (p over [T, B, z_size] or None: N(0, I); state)."""
         return None, ()
 
     def prior_step(self, h, state, noise):
-        """One step of generation: h [N, g_dim], noise [N, z_dim] -> (z_t ~ prior [N, z_dim], state)."""
+        """One step of generation: h [N, *place, g_dim], noise [N, z_size] -> (z_t ~ prior [N, z_size], state)."""
         return noise, state
 
 
 class LearnedPriorLatent(FixedPriorLatent):
     """SVG-LP: a prior that has seen the frames before t, and knows where uncertainty lies."""
 
-    def __init__(self, config: SVGConfig, **kwargs):
-        super().__init__(config, **kwargs)
-        self.prior = GaussianLSTM(config.g_dim, config.rnn_size, config.prior_layers, config.z_dim, name="prior")
+    def __init__(self, code: VectorCode, **kwargs):
+        super().__init__(code, **kwargs)
+        self.prior = code.gaussian(code.config.prior_layers, name="prior")
 
     def initial_prior_state(self, batch) -> tuple:
         return self.prior.initial_state(batch)
@@ -73,9 +72,9 @@ class LearnedPriorLatent(FixedPriorLatent):
 class NoLatent(keras.layers.Layer):
     """The deterministic baseline."""
 
-    z_dim = 0
+    z_size = 0
 
-    def __init__(self, config: SVGConfig, **kwargs):
+    def __init__(self, code: VectorCode, **kwargs):
         super().__init__(**kwargs)
         self.built = True
 

@@ -9,6 +9,8 @@ Posterior in training:
 Objective (eq. 2), minimized per sequence, teacher-forced:
     sum_t mean_pixels (mu_theta(t) - x_t)^2 + beta * sum_t KL(q_phi || p_psi)
 
+With latents="map" h, z and the LSTMs' states are maps (`code`).
+
 What we do differently: time is folded into the batch (encoder, LSTM layers and decoder each run over all time steps at
 once, batch normalization included); the skip is the last true frame, as the paper says, not the second-last, as the
 reference does; generation normalizes by running statistics. See the README's table of deviations.
@@ -26,10 +28,9 @@ from svg_tf.families.base import VideoPredictor, dtype_policy
 from svg_tf.families.interface import Bound, ForecastsUncertainty, Program, Update
 from svg_tf.families.shapes import fold_time, length, swap_batch_time, unfold_time
 from svg_tf.families.svg import sampling as svg_sampling
+from svg_tf.families.svg.code import CODES
 from svg_tf.families.svg.config import SVGConfig
 from svg_tf.families.svg.latent import LATENTS, Inferred
-from svg_tf.layers import backbones
-from svg_tf.layers.recurrent import LSTM
 from svg_tf.skip_terms import HeldOverTime
 
 _ENCODING_NOISE = 1 << 20  # its stream of the step's seed
@@ -53,12 +54,11 @@ class SVG(VideoPredictor):
         super().__init__(config, **kwargs)
         c = self.config
         with dtype_policy(self.dtype_policy):
-            self.encoder, self.decoder = backbones.build(
-                c.backbone, c.image_size, c.channels, c.width, c.g_dim, c.bias_before_norm
-            )
-            self.latent = LATENTS[c.prior](c, name="latent")
-            inputs = c.g_dim + self.latent.z_dim
-            self.frame_predictor = LSTM(inputs, c.rnn_size, c.predictor_layers, c.g_dim, name="frame_predictor")
+            self.code = CODES[c.latents](c)
+            self.encoder, self.decoder = self.code.backbones()
+            self.latent = LATENTS[c.prior](self.code, name="latent")
+            inputs = c.g_dim + (c.z_dim if self.stochastic else 0)
+            self.frame_predictor = self.code.predictor(inputs, name="frame_predictor")
         self.built = True
 
     @property
@@ -87,7 +87,7 @@ class SVG(VideoPredictor):
     def objective(self, frames, seed, norm="train", step=2**31 - 1) -> dict:
         """Per-sequence values of the ELBO and what it is made of, each float32 [B] (sigmas: means over t and z)."""
         terms = self.elbo_terms_of(frames, seed, norm)
-        beta = losses.warmed_up(self.config.beta, self.config.beta_warmup_steps, step)
+        beta = losses.warmed_up(self.config.kl_coefficient, self.config.beta_warmup_steps, step)
         kl = tf.reduce_sum(terms["kl"], axis=0)
         return {
             "loss": losses.elbo_loss(terms["mse"], terms["kl"], beta),
@@ -99,7 +99,7 @@ class SVG(VideoPredictor):
         }
 
     def elbo_terms_of(self, frames, seed, norm) -> dict:
-        """frames float32 [B, T, H, W, C], seed [2] or [B, 2] -> mse, kl [T-1, B], sigma_* [T-1, B, z_dim]; in-graph."""
+        """frames float32 [B, T, H, W, C], seed [2] or [B, 2] -> mse, kl [T-1, B], sigma_* [T-1, B, z_size]; in-graph."""
         frames = self.time_major(frames)
         x_hat, inferred = self.teacher_forced(frames, seed, norm)
         mse = losses.frame_mse(frames[1:], x_hat)
@@ -119,19 +119,18 @@ class SVG(VideoPredictor):
             inferred = self.latent.infer(h)
             z = inferred.q.mean()
             if not use_mean:
-                z = distributions.sample(inferred.q, noise.of_sequences(seed, steps - 1, batch, self.latent.z_dim))
+                z = distributions.sample(inferred.q, noise.of_sequences(seed, steps - 1, batch, self.latent.z_size))
         seen = self._blurred(h[: steps - 1], seed) if norm == "train" else h[: steps - 1]
-        inputs = tf.concat([seen, tf.cast(z, h.dtype)], axis=-1)
-        g, _ = self.frame_predictor(inputs, self.frame_predictor.initial_state(batch))
+        g, _ = self.frame_predictor(self.code.joined(seen, z), self.frame_predictor.initial_state(batch))
         skips = self.decoder.skip_terms(maps, HeldOverTime(distinct, steps - 1, batch))
         return Forced(self.decode(g, skips, norm), inferred)
 
     def _blurred(self, h, seed):
-        """h [T, B, g_dim] with the noise of `encoding_noise`."""
+        """h [T, B, *place, g_dim] with the noise of `encoding_noise`."""
         if not self.config.encoding_noise:
             return h
-        drawn = noise.of_sequences(noise.stream(seed, _ENCODING_NOISE), tf.shape(h)[0], tf.shape(h)[1], self.config.g_dim)
-        return h + tf.cast(self.config.encoding_noise * drawn, h.dtype)
+        drawn = noise.of_sequences(noise.stream(seed, _ENCODING_NOISE), tf.shape(h)[0], tf.shape(h)[1], math.prod(h.shape[2:]))
+        return h + self.code.noise_like(h, self.config.encoding_noise * drawn)
 
     def skip_frames(self, steps):
         """How many of the first frames the decoder uses the maps of, k: prediction t takes frame min(t-1, k-1)."""
@@ -141,14 +140,14 @@ class SVG(VideoPredictor):
         return min(k, steps - 1) if isinstance(steps, int) else tf.minimum(k, steps - 1)
 
     def encode(self, x, norm="running", head=None):
-        """x: [T, B, H, W, C] -> (h [T, B, g_dim], maps: a list of [head or T * B, h, w, c], time-major, finest first)."""
+        """x: [T, B, H, W, C] -> (h [T, B, *place, g_dim], maps: a list of [head or T * B, h, w, c], time-major, finest first)."""
         time, batch = tf.shape(x)[0], tf.shape(x)[1]
         settings = self._settings(x.shape[0], norm)
         h, maps = self.encoder(fold_time(x), head=head, **settings)
         return unfold_time(h, time, batch), maps
 
     def decode(self, g, skips, norm="running"):
-        """g: [T, B, g_dim], skips: `SkipTerms` -> x_hat [T, B, H, W, C]."""
+        """g: [T, B, *place, g_dim], skips: `SkipTerms` -> x_hat [T, B, H, W, C]."""
         time, batch = tf.shape(g)[0], tf.shape(g)[1]
         x_hat = self.decoder(fold_time(g), skips=skips, **self._settings(g.shape[0], norm))
         return unfold_time(x_hat, time, batch)
@@ -177,7 +176,7 @@ class SVG(VideoPredictor):
 
     def prior_scale(self, frames):
         """Sigma of the prior of z_t for x_1 ... x_{T-1}, given the true frames before each: the model's own forecast of
-        uncertainty (Fig. 6). float [B, T >= 2, H, W, C] -> float32 [B, T-1, z_dim]; ones for a fixed prior.
+        uncertainty (Fig. 6). float [B, T >= 2, H, W, C] -> float32 [B, T-1, z_size], of a map row by row; ones for a fixed prior.
         Raises `ValueError` for a model without latents.
         """
         require(self.stochastic, f"prior_scale needs a model with latents; this one is {self.config.summary}.")
@@ -198,7 +197,7 @@ class SVG(VideoPredictor):
     def bound_in_graph(self, frames, seeds) -> Bound:
         terms = self.elbo_terms_of(frames, seeds, "running")
         mse, kl = swap_batch_time(terms["mse"]), swap_batch_time(terms["kl"])
-        beta, nats = self.config.beta if self.stochastic else 0.0, None
+        beta, nats = self.config.kl_coefficient if self.stochastic else 0.0, None
         if beta:
             # mse + beta KL is, up to a factor and a constant, the negative ELBO of x ~ N(x_hat, beta H W C / 2).
             size = math.prod(self.config.frame_shape)

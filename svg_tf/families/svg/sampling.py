@@ -15,7 +15,7 @@ from svg_tf.skip_terms import OwnRows, SharedBySamples, SkipTerms
 
 
 class Start(NamedTuple):
-    """Where a rollout of N rows starts: h [N, g_dim] of the last true frame, the states of predictor and prior, the skips."""
+    """Where a rollout of N rows starts: h [N, *place, g_dim] of the last true frame, states of predictor and prior, the skips."""
 
     h: Any
     predictor_state: tuple
@@ -26,15 +26,15 @@ class Start(NamedTuple):
 def rollout(model, start: Start, n_future, next_z, norm):
     """Feeds predictions back for `n_future` steps.
 
-    next_z(i, h, state) -> (z [N, z_dim], state) for the i-th predicted frame. Returns x_hat [n_future, N, H, W, C].
+    next_z(i, h, state) -> (z [N, z_size], state) for the i-th predicted frame. Returns x_hat [n_future, N, H, W, C].
     """
     c = model.config
-    frame_shape = [None, c.image_size, c.image_size, c.channels]
+    frame_shape = [None, *c.frame_shape]
     previous_skips = c.skips == "previous"
 
     def predict(i, h, predictor_state, latent_state, skips):
         z, latent_state = next_z(i, h, latent_state)
-        g, predictor_state = model.frame_predictor(tf.concat([h, tf.cast(z, h.dtype)], -1)[None], predictor_state)
+        g, predictor_state = model.frame_predictor(model.code.joined(h, z)[None], predictor_state)
         x_hat = model.decoder(g[0], skips=skips, norm=norm)
         return x_hat, predictor_state, latent_state
 
@@ -57,7 +57,7 @@ def rollout(model, start: Start, n_future, next_z, norm):
 def conditioned(model, frames, z_noise, n_samples, use_mean, norm) -> Start:
     """Runs over the context frames [P, B, H, W, C]: -> the start of a rollout with B * S rows.
 
-    z_noise: [P-1, B * S, z_dim] for the posterior over the context.
+    z_noise: [P-1, B * S, z_size] for the posterior over the context.
     """
     context = length(frames)
     batch = tf.shape(frames)[1]
@@ -75,7 +75,7 @@ def conditioned(model, frames, z_noise, n_samples, use_mean, norm) -> Start:
             latent_state = inferred.prior_state
             mean, sigma = per_sample(inferred.q.mean(), 1), per_sample(inferred.q.stddev(), 1)
             z = mean if use_mean else mean + sigma * z_noise
-        _, state = model.frame_predictor(tf.concat([per_sample(h[:-1], 1), tf.cast(z, h.dtype)], -1), state)
+        _, state = model.frame_predictor(model.code.joined(per_sample(h[:-1], 1), z), state)
     latent_state = tf.nest.map_structure(per_sample, latent_state)
     index = context - 2 if model.config.skips == "second_last_context" else context - 1
     maps = [skip[index * batch : (index + 1) * batch] for skip in maps]
@@ -94,8 +94,8 @@ def generate(model, frames, seeds, sampling: Sampling):
     z_noise = tf.zeros([context + n_future, tf.shape(seeds)[0] * n_samples, 0])
     if model.stochastic:
         row_seeds = noise.sample_seeds(seeds, sampling.first_sample, n_samples)
-        z_noise = swap_batch_time(noise.normal_per_seed(row_seeds, [context + n_future, model.latent.z_dim]))
-        z_noise = tf.ensure_shape(z_noise, [None, None, model.latent.z_dim])
+        z_noise = swap_batch_time(noise.normal_per_seed(row_seeds, [context + n_future, model.latent.z_size]))
+        z_noise = tf.ensure_shape(z_noise, [None, None, model.latent.z_size])
     start = conditioned(model, frames, z_noise[:context], n_samples, sampling.use_mean, norm)
 
     def next_z(i, h, state):
@@ -118,7 +118,7 @@ def reconstruct(model, frames, seeds, closed_loop, use_mean):
         if model.stochastic:
             z = inferred.q.mean()
             if not use_mean:
-                z = distributions.sample(inferred.q, noise.of_sequences(seeds, steps - 1, batch, model.latent.z_dim))
+                z = distributions.sample(inferred.q, noise.of_sequences(seeds, steps - 1, batch, model.latent.z_size))
         # The rollout's context must carry the same z as the predictions do: noise (z - mean) / sigma gives it back.
         z_noise = (z - inferred.q.mean())[: n_past - 1] / inferred.q.stddev()[: n_past - 1] if model.stochastic else z
         start = conditioned(model, x[:n_past], z_noise, 1, False, "running")
@@ -128,9 +128,9 @@ def reconstruct(model, frames, seeds, closed_loop, use_mean):
 
 
 def prior_scale(model, frames):
-    """sigma_psi of x_1 ... x_{T-1}: frames float32 [B, T >= 2, H, W, C], any length -> float32 [B, T-1, z_dim]."""
+    """sigma_psi of x_1 ... x_{T-1}: frames float32 [B, T >= 2, H, W, C], any length -> float32 [B, T-1, z_size]."""
     h, _ = model.encode(model.time_major(frames[:, :-1]))
     p, _ = model.latent.prior_z(h)
     if p is None:
-        return tf.ones([tf.shape(h)[1], tf.shape(h)[0], model.latent.z_dim])
+        return tf.ones([tf.shape(h)[1], tf.shape(h)[0], model.latent.z_size])
     return swap_batch_time(p.stddev())

@@ -2,6 +2,7 @@
 
 from svg_tf.training.callbacks.checkpointing import Checkpoints, Preempted, StopAtNaN, termination
 from svg_tf.training.callbacks.describe import Describe
+from svg_tf.training.callbacks.health import Health
 from svg_tf.training.callbacks.means import IntervalMeans
 from svg_tf.training.callbacks.progress import Progress
 from svg_tf.training.callbacks.scalars import Scalars
@@ -10,6 +11,7 @@ from svg_tf.training.callbacks.video import VideoSummary, sample_grid
 __all__ = [
     "Checkpoints",
     "Describe",
+    "Health",
     "IntervalMeans",
     "Preempted",
     "Progress",

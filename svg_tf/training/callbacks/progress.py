@@ -49,7 +49,11 @@ class Progress(keras.callbacks.Callback):
         if step % self.every and step != self.total:
             return
         means = self._means.take()
-        values = "  ".join(f"{name} {means[name]:.4g}" for name in ("loss", "mse", "kl") if name in means)
+        # Of several updates each one's loss in place of the first name, which repeats the last one's.
+        shown = {name: f"{value:.4g}" for name, value in means.items() if name.split("/")[-1] in ("loss", "mse", "kl")}
+        if len(self.model.program.names) > 1:
+            shown.pop("loss", None)
+        values = "  ".join(f"{name} {value}" for name, value in shown.items())
         seconds = (now - self._first[1]) / max(1, step - self._first[0])
         if seconds > 0:
             values += f"  {self.batch_frames / seconds:.0f} frames/s"

@@ -164,6 +164,9 @@ def test_figures_that_need_other_data_or_priors():
     assert drawable("mmnist_mini") == ["3", "11"]
     states = ["frame_rate", "swap", "interpolation"]
     assert drawable("smmnist_mini_srvp") == ["3", "5", "6", "11", *states]
+    assert drawable("smmnist_mini_struct_vrnn") == ["3", "5", "6", "11", "keypoints"]
+    assert drawable("smmnist_mini_struct_vrnn_cnn") == ["3", "5", "6", "11"]
+    assert drawable("kth_struct_vrnn_det") == ["3", "11", "keypoints"]
     assert drawable("mmnist_mini_srvp_gru") == ["3", "11", "swap", "interpolation"]
 
 

@@ -226,7 +226,7 @@ def test_two_exports_at_once_take_two_numbers(tmp_path, monkeypatch):
         rename(source, target)
 
     monkeypatch.setattr(export.os, "rename", beaten)
-    assert export._publish(new, tmp_path).name == "2"
+    assert export._numbered(new, tmp_path).name == "2"
     assert (tmp_path / "1" / "saved_model.pb").read_text() == "theirs"
     assert (tmp_path / "2" / "saved_model.pb").read_text() == "mine"
 

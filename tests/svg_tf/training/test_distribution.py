@@ -44,9 +44,10 @@ def test_replicas_equal_one(results, replicas):
     assert many["evaluated"] == pytest.approx(one["evaluated"], rel=1e-5)
 
 
-def test_replicas_equal_one_for_srvp(results):
-    """Its noise chooses frames too: of the content, and of the skips."""
-    one, two = results[1]["srvp"], results[2]["srvp"]
+@pytest.mark.parametrize("family", ["srvp", "sv2p"])
+def test_replicas_equal_one_for_families_whose_noise_chooses_frames(family, results):
+    """Those of SRVP's content and skips; the true ones that SV2P is shown, in a step before its phase changes and after it."""
+    one, two = results[1][family], results[2][family]
     for a, b in zip(one["steps"], two["steps"], strict=True):
         assert b == pytest.approx(a, rel=1e-5, abs=1e-6)
     assert len(one["steps"]) == 3
@@ -73,6 +74,7 @@ def test_an_adversarial_family_on_two_replicas(results):
     assert "discriminator/loss" in one["steps"][4] and one["steps"][4]["generator/fooled"] != 0
     for a, b in zip(one["steps"], two["steps"], strict=True):
         assert b == pytest.approx(a, rel=1e-5, abs=1e-6)
+    assert any("/averages/" in name for name in one["slots"])
     for part in ("weights", "slots"):
         worst = differences(one[part], two[part])
         assert max(worst.values()) < 1e-4, worst
@@ -81,9 +83,34 @@ def test_an_adversarial_family_on_two_replicas(results):
     assert "clipping refused" not in results[1]
 
 
-def test_the_whole_program_on_two_replicas(results):
-    worst = differences(results[1]["run"], results[2]["run"])
+def test_keypoints_and_their_dynamics_on_two_replicas(results):
+    """The coins of scheduled sampling are the whole batch's, the chosen latents a row's; each gradient has a norm of its own."""
+    one, two = results[1]["keypoints"], results[2]["keypoints"]
+    for a, b in zip(one["steps"], two["steps"], strict=True):
+        assert b == pytest.approx(a, rel=1e-5, abs=1e-6)
+    assert len(one["steps"]) == 4 and one["steps"][-1]["true_codes"] < 1
+    worst = differences(one["weights"], two["weights"])
     assert max(worst.values()) < 1e-4, worst
+    assert two["evaluated"] == pytest.approx(one["evaluated"], rel=1e-5)
+
+
+def test_replicas_equal_one_for_savp(results):
+    """Two updates from one forward pass; the vectors of spectral norms are on each replica what they are on one."""
+    one, two = results[1]["savp"], results[2]["savp"]
+    assert len(one["steps"]) == 3 and one["steps"][2]["generator/weighted_kl"] != 0
+    for a, b in zip(one["steps"], two["steps"], strict=True):
+        assert b == pytest.approx(a, rel=1e-5, abs=1e-6)
+    assert sum(name.endswith("/u") for name in one["weights"]) == 16
+    worst = differences(one["weights"], two["weights"])
+    assert max(worst.values()) < 2e-5, worst
+    assert two["evaluated"] == pytest.approx(one["evaluated"], rel=1e-5)
+
+
+def test_the_whole_program_on_two_replicas(results):
+    for what in ("run", "averaged"):
+        worst = differences(results[1][what], results[2][what])
+        assert max(worst.values()) < 1e-4, worst
+    assert max(differences(results[1]["run"], results[1]["averaged"]).values()) > 1e-3
 
 
 def test_gradients_equal(results):

@@ -5,11 +5,13 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from svg_tf import presets
 from svg_tf.config import OptimizerConfig, ScheduleConfig, TrainConfig
 from svg_tf.families.interface import Program, Update
 from svg_tf.training import optimizers
+from svg_tf.training import program as training_program
 
 
 def adam_in_numpy(gradients, start, rate, b1, b2, epsilon, placement):
@@ -34,6 +36,26 @@ def test_adam_with_gradients_as_small_as_epsilon(placement):
         adam.apply([gradient], [variable])
         expected = adam_in_numpy(gradients[:t], np.zeros(5), 1e-2, 0.9, 0.999, 1e-8, placement)
         np.testing.assert_allclose(variable.numpy(), expected, rtol=2e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("placement", ["pytorch", "keras"])
+def test_moving_averages_of_weights(placement):
+    """After update n (from 0) by min(decay, n / (n + 10)); they do not change how the weights move."""
+    rng = np.random.default_rng(0)
+    plain, averaged = keras.Variable(np.ones(4, np.float32)), keras.Variable(np.ones(4, np.float32))
+    adams = [optimizers.Adam(1e-1, epsilon_placement=placement, average=average) for average in (None, 0.6)]
+    mean = np.zeros(4)
+    for n in range(30):
+        gradient = rng.standard_normal(4).astype(np.float32)
+        for adam, variable in zip(adams, (plain, averaged), strict=True):
+            adam.apply([gradient], [variable])
+        decay = min(0.6, n / (n + 10))
+        mean = decay * mean + (1 - decay) * averaged.numpy()
+        np.testing.assert_array_equal(plain, averaged)
+        ((moved, kept),) = adams[1].averages()
+        assert moved is averaged and adams[0].averages() == []
+        np.testing.assert_allclose(kept, mean, rtol=1e-5, atol=1e-6)
+    assert np.abs(mean - averaged.numpy()).max() > 0.01
 
 
 def test_the_placement_matters_at_first_and_keras_s_is_keras_s():
@@ -106,6 +128,23 @@ def test_linear_decay_is_the_published_program_s():
     again = keras.optimizers.deserialize(keras.optimizers.serialize(adam))
     assert rates(again, range(10)) == pytest.approx(rates(adam, range(10)))
     assert again.epsilon_placement == "pytorch"
+
+
+def test_gradients_are_clipped_together_or_each_by_itself():
+    gradients = [tf.constant([3.0, 4.0]), None, tf.constant([0.6, 0.8])]  # norms 5 and 1, together 26 ** 0.5
+    together, each = (
+        training_program.clipped(gradients, optimizers.build(OptimizerConfig(clip_norm=2.0, clip_by=by), steps=1))
+        for by in ("global", "variable")
+    )
+    np.testing.assert_allclose(together[0], np.array([3.0, 4.0]) * 2 / 26**0.5, rtol=1e-6)
+    np.testing.assert_allclose(together[2], np.array([0.6, 0.8]) * 2 / 26**0.5, rtol=1e-6)
+    np.testing.assert_allclose(each[0], [1.2, 1.6], rtol=1e-6)
+    np.testing.assert_allclose(each[2], [0.6, 0.8], rtol=1e-6)
+    assert together[1] is None and each[1] is None
+    adam = optimizers.Adam(clip_norm=1.0, clip_by="variable")
+    assert optimizers.Adam.from_config(adam.get_config()).clip_by == "variable"
+    with pytest.raises(ValueError, match="clip_by must be"):
+        OptimizerConfig(clip_by="layer")
 
 
 def test_a_schedule_of_an_update_that_is_not_always_due_counts_its_own_steps():

@@ -19,6 +19,7 @@ from svg_tf import config, presets, summaries, training
 from svg_tf.families.svg.model import SVG
 from svg_tf.training import callbacks, checkpoints
 from svg_tf.training.state import TrainingState
+from tests.conformance.descriptors.interface import all_of_them
 from tests.svg_tf import tiny_models
 
 pytest.importorskip("sklearn")
@@ -68,10 +69,13 @@ class StopAt(keras.callbacks.Callback):
             raise InterruptedError
 
 
-@pytest.mark.parametrize("family", ["state_space", "adversarial"])
+MODELS = {"state_space": tiny_models.SRVP_VARIANTS["residual"], "keypoints": all_of_them()["struct_vrnn"].configs["keypoints"]}
+
+
+@pytest.mark.parametrize("family", [*MODELS, "adversarial"])
 def test_other_families_go_on_bit_for_bit(tmp_path, family, toy):
     experiment = presets.get("smmnist_toy") if family == "adversarial" else None
-    experiment = experiment or dataclasses.replace(TINY, model=tiny_models.SRVP_VARIANTS["residual"])
+    experiment = experiment or dataclasses.replace(TINY, model=MODELS[family])
     whole = training.train(experiment, tmp_path / "whole", verbose=False)
     with pytest.raises(InterruptedError):  # two steps after a checkpoint, in another phase than the first one
         training.train(experiment, tmp_path / "broken", verbose=False, callbacks=[StopAt(5)])

@@ -29,7 +29,7 @@ def test_a_run_directory_holds_the_experiment_and_its_model(tmp_path):
     assert (experiment, step) == (TINY, 10)
     for name, variable in named_variables(trained).items():
         np.testing.assert_array_equal(variable.value, named_variables(model)[name].value)
-    assert training.load_run(tmp_path, best=True)[2] in (5, 10)
+    assert training.load_run(tmp_path, "best")[2] in (5, 10)
     written = json.loads((tmp_path / "config.json").read_text())
     assert written["config"]["train"]["seed"] == 0 and written["versions"]["tensorflow"]
     assert written["runtime"]["train"]["keep_checkpoints"] == 3 and "keep_checkpoints" not in written["config"]["train"]
@@ -87,6 +87,42 @@ def test_addresses_are_no_folders(path, tmp_path, monkeypatch):
         with pytest.raises(ValueError, match="must be on a file system of this machine"):
             call()
     assert not any(tmp_path.iterdir())
+
+
+def test_averaged_weights_at_the_end_of_a_run(tmp_path):
+    """Moving averages of the steps' weights, statistics of normalization computed for them; loaded unless asked otherwise."""
+    optimizer = dataclasses.replace(COSINE, average=0.7)
+    config = tiny_models.experiment(steps_per_epoch=5, optimizer=optimizer)
+    means, path = {}, tmp_path / "checkpoints" / "averaged.npz"
+
+    class Follow(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            n = self.model.step - 1
+            decay = min(0.7, n / (n + 10))
+            for name, variable in named_variables(self.model).items():
+                means[name] = decay * means.get(name, 0.0) + (1 - decay) * variable.numpy()
+
+    trained = training.train(config, tmp_path, verbose=False, callbacks=[Follow()])
+    averaged, last = (training.load_run(tmp_path, weights) for weights in (None, "last"))
+    assert averaged.step == last.step == 10
+    moved = {v.path for v in trained.trainable_variables}
+    for name, variable in named_variables(averaged.model).items():
+        raw = named_variables(last.model)[name].numpy()
+        np.testing.assert_array_equal(raw, named_variables(trained)[name].numpy())
+        if named_variables(trained)[name].path in moved:
+            np.testing.assert_allclose(variable.numpy(), means[name], rtol=1e-4, atol=1e-6)
+        if "moving" in name or name.startswith("frame_predictor"):
+            assert np.abs(variable.numpy() - raw).max() > 0, name  # statistics and weights are others than the last
+    before = path.read_bytes()
+    path.unlink()  # killed before it was written
+    training.train(config, tmp_path, verbose=False)
+    assert path.read_bytes() == before
+    longer = dataclasses.replace(config, train=dataclasses.replace(config.train, epochs=3))
+    training.train(longer, tmp_path, verbose=False)
+    assert training.load_run(tmp_path).step == 15
+    with pytest.raises(ValueError, match="has no averaged weights"):
+        training.train(TINY, tmp_path / "none", verbose=False)
+        training.load_run(tmp_path / "none", "averaged")
 
 
 def test_a_nan_loss_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path):

@@ -77,6 +77,7 @@ def test_parameters_of_one_channel_and_of_plain_heads():
     ("changes", "message"),
     [
         ({"image_size": 36}, "divisible by 8, got 36"),
+        ({"image_size": (16, 20)}, "divisible by 8, got 16x20"),
         ({"kernel_size": 17}, "kernel_size must be at most image_size, 16; got 17"),
         ({"kernel_size": 4}, "kernel_size must be odd, got 4"),
         ({"lstm_kernel_size": 2}, "lstm_kernel_size must be odd"),
@@ -108,7 +109,7 @@ def test_presets_are_runs(name):
     model = presets.get(name).model
     assert model.latents == ("time_variant" if "variant" in name else "none" if name.endswith("det") else "time_invariant")
     reach = model.kernel_size // 2
-    assert "mnist" not in name or reach >= model.image_size // 16  # no digit moves further
+    assert "mnist" not in name or reach >= max(model.frame_shape[:2]) // 16  # no digit moves further
 
 
 def test_frames_of_another_number_than_the_towers(invariant):
@@ -167,10 +168,15 @@ def test_kl_and_its_reductions():
     assert float(distributions.kl(q, distributions.standard_normal_like(q))[0]) == pytest.approx(32)
     weights = [SV2PConfig(beta=1.0, kl_reduction=kind).kl_coefficient * 32 for kind in ("sum", "height", "mean")]
     assert weights == pytest.approx([32, 4, 0.5])
+    q = distributions.diagonal_gaussian(tf.zeros([1, 64]), tf.zeros([1, 64]))
+    assert float(distributions.kl(q, distributions.standard_normal_like(q))[0]) == 0
     mean, v = np.random.default_rng(0).standard_normal((2, 1, 5)).astype("float32")
     q = distributions.diagonal_gaussian(tf.constant(mean), tf.constant(v))
     closed = 0.5 * (mean**2 + np.exp(v) - 1 - v).sum()
     assert float(distributions.kl(q, distributions.standard_normal_like(q))[0]) == pytest.approx(closed, rel=1e-5)
+    eps = np.random.default_rng(1).standard_normal((200_000, 5))
+    z = mean + np.exp(v / 2) * eps
+    assert 0.5 * (z**2 - eps**2 - v).sum(1).mean() == pytest.approx(closed, rel=0.02)  # log q(z) - log p(z)
 
 
 def test_the_posterior_has_seen_all_frames_and_has_a_least_scale(invariant):
@@ -265,6 +271,29 @@ def test_masks_and_kernels_that_choose_the_previous_frame_repeat_it(mask):
         g.kernels.bias.assign(tf.reshape(tf.tile(tf.one_hot(12, 25)[:, None], [1, 3]), [-1]))
     futures = rollout.generate(model, tf.constant(x[:, :2]), tf.zeros([3, 2], tf.int32), Sampling(3))
     np.testing.assert_allclose(futures, np.repeat(x[:, 1:2], 3, axis=1)[:, None], atol=1e-5)
+
+
+@pytest.mark.parametrize("dropped", [True, False])
+def test_masks_sum_to_one(dropped):
+    """Where all images are 1 everywhere, so is their blend."""
+    model = made(latents="none", drop_last_kernel=dropped, padding="symmetric")
+    g, white = model.generator, tf.ones([3, 16, 16, 1])
+    g.scratch.bias.assign(tf.fill([1], 200.0))
+    g.masks.bias.assign(tf.random.stateless_normal(g.masks.bias.shape, [0, 1]))
+    np.testing.assert_allclose(g.step(white, None, g.initial_states(3))[0], white, rtol=1e-5)
+
+
+def test_samples_are_between_the_images_that_they_blend():
+    model, x = made(latents="none", padding="symmetric"), 0.4 + 0.1 * frames_of()
+    model.generator.scratch.kernel.assign(tf.zeros_like(model.generator.scratch.kernel))  # a grey of one half
+    futures = rollout.generate(model, tf.constant(x[:, :2]), tf.zeros([3, 2], tf.int32), Sampling(3)).numpy()
+    assert futures.min() >= x[:, 1].min() - 1e-6 and futures.max() <= 0.5 + 1e-6
+
+
+def test_samples_have_seen_the_context_alone(variant):
+    x = frames_of()
+    changed = np.concatenate([x[:, :2], 1 - x[:, 2:]], axis=1)
+    np.testing.assert_array_equal(*(variant.generate(f, 2, n_samples=2, n_past=2, seed=3) for f in (x, changed)))
 
 
 @pytest.mark.parametrize("dropped", [True, False])
