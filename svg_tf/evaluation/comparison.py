@@ -141,7 +141,7 @@ def _shares(best: dict, first: dict, scores: dict, metrics) -> dict:
         return values.mean(axis=1, dtype=np.float64)
 
     ends = {m: [of_sequences(scores[f"{row}_{m}"]) for row in ("blank", "simulator_best")] for m in known}
-    return {m: ceiling.share(of_sequences(best[m]), *ends[m]) for m in known}
+    return {m: ceiling.share(of_sequences(best[m]), *ends[m], first["higher_is_better"][m]) for m in known}
 
 
 def _proper(groups: Groups, n_past: int) -> dict:

@@ -70,7 +70,7 @@ def summarize(header: dict, scores: dict, higher_is_better: dict[str, bool]) -> 
         "higher_is_better": {name: higher_is_better[name] for name in metrics},
         "results": results,
     }
-    shares = ceiling.shares(kept, metrics)
+    shares = ceiling.shares(kept, {name: higher_is_better[name] for name in metrics})
     if shares:
         report["shares"] = shares
     if "model_energy" in scores:

@@ -108,7 +108,7 @@ def summary(scores: dict, statistics, share) -> dict:
         result["calibration"] = calibration
     if "simulator_energy" in scores:
         ends = [scores[f"{row}_energy"].mean(axis=1) for row in ("model", "blank", "simulator")]
-        result["share_in_energy"] = share(*ends)
+        result["share_in_energy"] = share(*ends, higher_is_better=False)
     if "locating_error" in scores:
         mean, _ = video.mean_interval(scores["locating_error"])
         result["locating_error"] = float(mean)
