@@ -18,7 +18,10 @@ from data_pipelines.motion import SUB_STEPS, Physics
 
 _ROUNDING = 1e-3
 """Pixels by which a hypothesis in float64 may differ from a state in float32 about a half."""
-_AT_ONCE = 64  # digits: a first frame in which many hit walls has hundreds of hypotheses of each
+_AT_ONCE = 16  # digits: a first frame in which many hit walls has hundreds of hypotheses of each
+_MOST = 512
+"""Hypotheses of a digit. More are there only where srvp's digit lingers in a corner, hitting walls several times in a frame. Then
+so many stand for all, taken evenly by weight. If what follows is among none of them, the digit's velocity is unknown again."""
 
 
 class Belief(NamedTuple):
@@ -62,17 +65,32 @@ def watch(physics: Physics, positions) -> tuple[Belief, np.ndarray]:
 def _watch(physics: Physics, positions: np.ndarray, first: int) -> tuple[Belief, np.ndarray]:
     """`watch` of some digits, whose numbers start at `first`."""
     digits, frames = positions.shape[:2]
-    information = np.zeros((digits, frames))
+    information, thinned = np.zeros((digits, frames)), np.zeros(digits, bool)
     belief = _start(physics, positions[:, 0])
     for t in range(1, frames):
         shown = np.rint(positions[:, t])
-        belief = _advance_srvp(physics, belief, shown) if physics.variant == "srvp" else _advance_reference(physics, belief)
-        belief, probability = _seen(belief, shown, digits)
-        if not (probability > 0).all():
-            number = first + int(probability.argmin())
+        if physics.variant == "srvp":
+            belief = _advance_srvp(physics, belief, shown, thinned)
+        else:
+            belief = _advance_reference(physics, belief)
+        belief, probability = _seen(belief, shown, digits, thinned)
+        lost = probability <= 0
+        if (lost & ~thinned).any():
+            number = first + int((lost & ~thinned).argmax())
             raise ValueError(f"The position of digit {number} in frame {t} does not follow from the rules {physics}.")
+        if lost.any():
+            belief = _joined(belief, _start(physics, positions[:, t]), lost)
+            probability = np.where(lost, 1 / _MOST, probability)
         information[:, t] = -np.log(np.minimum(probability, 1.0))
     return belief._replace(owner=belief.owner + first), information
+
+
+def _joined(belief: Belief, start: Belief, lost: np.ndarray) -> Belief:
+    """The belief, with the hypotheses of `start` for digits that are lost."""
+    new = lost[start.owner]
+    parts = [np.concatenate([a, b[new]]) for a, b in zip(belief, start, strict=True)]
+    order = np.argsort(parts[0], kind="stable")
+    return Belief(*(part[order] for part in parts))
 
 
 def _velocities(physics: Physics) -> np.ndarray:
@@ -89,13 +107,30 @@ def _start(physics: Physics, positions: np.ndarray) -> Belief:
     return Belief(owner, positions[owner], np.tile(choices, (digits, 1)), weight)
 
 
-def _seen(belief: Belief, shown: np.ndarray, digits: int) -> tuple[Belief, np.ndarray]:
+def _seen(belief: Belief, shown: np.ndarray, digits: int, thinned: np.ndarray) -> tuple[Belief, np.ndarray]:
     """The belief without what contradicts the drawn positions `shown` [M, 2], and their probability, float64 [M]."""
     fits = _near(belief.position, shown[belief.owner])
     first, weight = _merged(belief.weight[fits], *(part[fits] for part in belief[:3]))
-    owner, position, velocity = (part[fits][first] for part in belief[:3])
+    kept, weight = _thin(belief.owner[fits][first], weight, thinned)
+    owner, position, velocity = (part[fits][first][kept] for part in belief[:3])
     probability = np.bincount(owner, weight, minlength=digits)
     return Belief(owner, position, velocity, weight / probability[owner]), probability
+
+
+def _thin(owner: np.ndarray, weight: np.ndarray, thinned: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Not more than `_MOST` rows of each owner: (which rows, sorted by owner, their weights). Marks in `thinned` who had more."""
+    many = np.bincount(owner, minlength=len(thinned)) > _MOST
+    if not many.any():
+        return np.arange(len(owner)), weight
+    thinned |= many
+    total = np.bincount(owner, weight, minlength=len(thinned))
+    before = np.cumsum(total) - total
+    upto = np.clip((np.cumsum(weight) - before[owner]) / total[owner], 0, 1) * _MOST
+    firsts = np.r_[True, owner[1:] != owner[:-1]]
+    copies = np.floor(upto + 0.5) - np.where(firsts, 0, np.floor(np.r_[0, upto[:-1]] + 0.5))
+    kept = np.flatnonzero(~many[owner] | (copies > 0))
+    share = np.where(many[owner], copies * total[owner] / _MOST, weight)
+    return kept, share[kept]
 
 
 def _near(position: np.ndarray, shown: np.ndarray, reach=0.0) -> np.ndarray:
@@ -131,12 +166,12 @@ def _advance_reference(physics: Physics, belief: Belief) -> Belief:
     return Belief(belief.owner[before], position[before], velocity, weight)
 
 
-def _advance_srvp(physics: Physics, belief: Belief, shown: np.ndarray) -> Belief:
+def _advance_srvp(physics: Physics, belief: Belief, shown: np.ndarray, thinned: np.ndarray) -> Belief:
     """Hypotheses that cannot end at the drawn positions `shown` [M, 2] are dropped on the way: most, where velocities are new."""
     owner, position, velocity, weight = belief
     limit, choices = float(physics.limit), _velocities(physics)
     rest = np.ones(len(owner))
-    for _ in range(SUB_STEPS):
+    for k in range(SUB_STEPS):
         to_wall = _to_wall(position, velocity, limit)
         time = to_wall.min(axis=1)
         hit, moved = time < rest, np.minimum(time, rest)[:, None]
@@ -147,10 +182,16 @@ def _advance_srvp(physics: Physics, belief: Belief, shown: np.ndarray) -> Belief
         if physics.deterministic:
             velocity = np.where(on_axis, -velocity, velocity)
             continue
-        facing = np.where(on_axis, np.sign(velocity), 0.0)
+        if k == SUB_STEPS - 1:
+            rest = np.zeros_like(rest)  # what hits again waits there
+        keep = _near(position, shown[owner], rest[:, None] * physics.max_speed)
+        owner, position, velocity, weight, rest, hit = (part[keep] for part in (owner, position, velocity, weight, rest, hit))
+        facing = np.where(on_axis[keep], np.sign(velocity), 0.0)
         goes_on = (owner[~hit], position[~hit], velocity[~hit], weight[~hit], rest[~hit])
         # What follows a hit depends on place and walls alone: hypotheses that share them become one before they branch.
         first, mass = _merged(weight[hit], *(part[hit] for part in (owner, position, rest, facing)))
+        kept, mass = _thin(owner[hit][first], mass, thinned)
+        first = first[kept]
         turned = [np.repeat(part[hit][first], len(choices), axis=0) for part in (owner, position, rest, facing)]
         drawn = np.tile(choices, (len(first), 1))
         drawn = np.where(turned[3] == 0, drawn, -turned[3] * np.abs(drawn))

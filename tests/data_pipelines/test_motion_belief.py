@@ -71,6 +71,22 @@ def test_information_is_the_frequency_of_what_follows(variant):
     np.testing.assert_allclose(counts / count, expected, atol=4 * np.sqrt(0.25 / count))
 
 
+def test_corners_do_not_multiply_hypotheses_without_end(monkeypatch):
+    """srvp: a digit in a corner hits walls several times a frame, and hides where it is. So many stand for all, by weight."""
+    physics = motion.Physics(6, 3, "srvp")
+    positions = by_digit(simulated(physics, 150, 12)[0])
+    exact = motion_belief.watch(physics, positions[:, :3])[1]
+    monkeypatch.setattr(motion_belief, "_MOST", 20)
+    belief, nats = motion_belief.watch(physics, positions)
+    assert np.bincount(belief.owner).max() <= 49 and np.isfinite(nats).all()  # 49: all velocities, where what followed was lost
+    np.testing.assert_allclose(np.bincount(belief.owner, belief.weight), 1)
+    assert np.abs(nats[:, :3] - exact).mean() < 0.25
+    owner, weight, thinned = np.repeat([0, 1], [100, 3]), np.r_[np.arange(100.0), 1, 1, 2], np.zeros(2, bool)
+    kept, shares = motion_belief._thin(owner, weight, thinned)
+    assert thinned.tolist() == [True, False] and shares[-3:].tolist() == [1, 1, 2]
+    assert len(kept) <= 23 and shares[:-3].sum() == pytest.approx(weight[:100].sum())
+
+
 def test_deterministic_motion_tells_nothing_after_its_start():
     for variant in ("reference", "srvp"):
         physics = motion.Physics(16, 2, variant, deterministic=True)
