@@ -83,7 +83,7 @@ setup(
     ],
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["svg_tf", "svg_tf.*", "data_pipelines", "data_pipelines.*"]),
-    package_data={"svg_tf": ["py.typed"], "data_pipelines": ["py.typed"]},
+    package_data={"svg_tf": ["py.typed", "evaluation/metrics/digit_network.*"], "data_pipelines": ["py.typed"]},
     cmdclass={"build_py": BuildWithRuns},
     install_requires=[
         "tensorflow>=2.19,<2.22",

@@ -10,6 +10,7 @@ those of validation are then among them.
 
 import functools
 import gzip
+import math
 import pathlib
 import struct
 import zlib
@@ -28,7 +29,9 @@ _MNIST_COUNTS = {"train": 60_000, "test": 10_000}
 _MNIST_VALIDATION = 5_000
 _MNIST_SIZE = 28
 _UCI_RANGES = {"train": (0, 1200), "validation": (1200, 1440), "test": (1440, 1797)}
+_MNIST_LABELS = {"train": "train-labels-idx1-ubyte.gz", "test": "t10k-labels-idx1-ubyte.gz"}
 _IDX_IMAGES = 0x00000803  # unsigned bytes, three dimensions
+_IDX_LABELS = 0x00000801  # one dimension
 
 
 def read_idx_images(path, count, size) -> np.ndarray:
@@ -41,11 +44,22 @@ def read_idx_images(path, count, size) -> np.ndarray:
     Returns: uint8 [count, size, size].
     Raises: ValueError naming the file if it is missing, truncated, corrupt, or holds something else.
     """
+    return _read_idx(path, (_IDX_IMAGES, count, size, size), "magic, count, height, width").reshape(count, size, size)
+
+
+def read_idx_labels(path, count) -> np.ndarray:
+    """Reads a gzipped idx file of classes, as `read_idx_images`: uint8 [count]."""
+    return _read_idx(path, (_IDX_LABELS, count), "magic, count")
+
+
+def _read_idx(path, header: tuple[int, ...], names: str) -> np.ndarray:
+    """The bytes of a gzipped idx file that must begin with the magic number and the sizes of `header`, uint8 [their product]."""
     path = pathlib.Path(path)
     advice = "Download it again (the four original files are train-/t10k-images-idx3-ubyte.gz and -labels-idx1-ubyte.gz)."
     if not path.is_file():
         raise ValueError(f"MNIST file {path} does not exist. {advice}")
-    expected = 16 + count * size * size
+    start = 4 * len(header)
+    expected = start + math.prod(header[1:])
     try:
         with gzip.open(path, "rb") as stream:
             content = stream.read(expected + 1)  # never inflates more than a genuine file holds
@@ -53,26 +67,23 @@ def read_idx_images(path, count, size) -> np.ndarray:
         raise ValueError(f"MNIST file {path} is truncated or corrupt ({error}). {advice}") from error
     except OSError as error:
         raise ValueError(f"MNIST file {path} cannot be read ({error}).") from error
-    if len(content) < 16:
-        raise ValueError(f"MNIST file {path} holds {len(content)} bytes, fewer than the 16 of an idx header. {advice}")
-    header = struct.unpack(">4I", content[:16])
-    if header != (_IDX_IMAGES, count, size, size):
-        raise ValueError(
-            f"MNIST file {path} must start with magic, count, height, width = {(_IDX_IMAGES, count, size, size)}, got {header}. "
-            + advice
-        )
+    if len(content) < start:
+        raise ValueError(f"MNIST file {path} holds {len(content)} bytes, fewer than the {start} of an idx header. {advice}")
+    found = struct.unpack(f">{len(header)}I", content[:start])
+    if found != header:
+        raise ValueError(f"MNIST file {path} must start with {names} = {header}, got {found}. {advice}")
     if len(content) != expected:
         more = "more than " if len(content) > expected else ""
         raise ValueError(f"MNIST file {path} must hold {expected} bytes, got {more}{min(len(content), expected)}. {advice}")
-    return np.frombuffer(content, np.uint8, offset=16).reshape(count, size, size)
+    return np.frombuffer(content, np.uint8, offset=start)
 
 
-def _mnist_file(part: str, digits_dir: str | None) -> pathlib.Path:
+def _mnist_file(name: str, digits_dir: str | None) -> pathlib.Path:
     if digits_dir:
         folder = files.local(digits_dir, "The folder of MNIST's files")
         if not folder.is_dir():
             raise ValueError(f"digits_dir must be a folder with the four MNIST idx .gz files, got {digits_dir!r}.")
-        return folder / _MNIST_FILES[part]
+        return folder / name
     import tensorflow_datasets as tfds
 
     # TFDS's download manager (cache, checksums), but its original files: their order defines the validation digits.
@@ -82,7 +93,7 @@ def _mnist_file(part: str, digits_dir: str | None) -> pathlib.Path:
         download_dir=folder, url_infos=builder.url_infos, force_checksums_validation=True, dataset_name="mnist"
     )
     try:
-        return pathlib.Path(manager.download(_MNIST_URL + _MNIST_FILES[part]))
+        return pathlib.Path(manager.download(_MNIST_URL + name))
     except Exception as error:
         raise ValueError(
             f"MNIST could not be downloaded from {_MNIST_URL} ({error}). Download its four .gz files by hand and pass their "
@@ -90,30 +101,36 @@ def _mnist_file(part: str, digits_dir: str | None) -> pathlib.Path:
         ) from error
 
 
-def _uci() -> np.ndarray:
+def _uci() -> tuple[np.ndarray, np.ndarray]:
+    """(images uint8 [1797, 8, 8], classes uint8 [1797])"""
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
         raise ValueError("digits='uci' needs scikit-learn: pip install 'svg_tf[demo]'.") from error
-    images = load_digits().images  # 0 ... 16
-    return np.round(images * (255.0 / 16.0)).astype(np.uint8)
+    data = load_digits()  # images: 0 ... 16
+    return np.round(data.images * (255.0 / 16.0)).astype(np.uint8), data.target.astype(np.uint8)
 
 
-@functools.lru_cache(maxsize=4)
-def _load(source: str, split: str, digits_dir: str | None, train_digits: str) -> np.ndarray:
+@functools.lru_cache(maxsize=8)
+def _load(source: str, split: str, digits_dir: str | None, train_digits: str, classes: bool = False) -> np.ndarray:
     part = "test" if split == "test" else "train"
     if source == "uci":
         first, last = _UCI_RANGES[split]
-        images = _uci()[first : _UCI_RANGES["validation"][1] if split == "train" and train_digits == "all" else last]
+        last = _UCI_RANGES["validation"][1] if split == "train" and train_digits == "all" else last
+        values = _uci()[classes][first:last]
     else:
-        images = read_idx_images(_mnist_file(part, digits_dir), _MNIST_COUNTS[part], _MNIST_SIZE)
+        count = _MNIST_COUNTS[part]
+        if classes:
+            values = read_idx_labels(_mnist_file(_MNIST_LABELS[part], digits_dir), count)
+        else:
+            values = read_idx_images(_mnist_file(_MNIST_FILES[part], digits_dir), count, _MNIST_SIZE)
         if split == "validation":
-            images = images[-_MNIST_VALIDATION:]
+            values = values[-_MNIST_VALIDATION:]
         elif split == "train" and train_digits == "split":
-            images = images[:-_MNIST_VALIDATION]
-    images = np.ascontiguousarray(images)
-    images.flags.writeable = False
-    return images
+            values = values[:-_MNIST_VALIDATION]
+    values = np.ascontiguousarray(values)
+    values.flags.writeable = False
+    return values
 
 
 def load_digits(
@@ -130,7 +147,19 @@ def load_digits(
     Returns: read-only uint8 [N, 28, 28] (mnist) or [N, 8, 8] (uci), in the order of the original files.
     Raises: ValueError for an unknown source, split or choice, or a missing or corrupt file.
     """
+    _check(source, split, train_digits)
+    return _load(source, split, str(digits_dir) if digits_dir else None, train_digits)
+
+
+def load_classes(
+    source: str = "mnist", split: str = "train", digits_dir: str | None = None, train_digits: str = "split"
+) -> np.ndarray:
+    """What the images of `load_digits`, which takes the same, show: read-only uint8 [N], 0 to 9."""
+    _check(source, split, train_digits)
+    return _load(source, split, str(digits_dir) if digits_dir else None, train_digits, classes=True)
+
+
+def _check(source, split, train_digits) -> None:
     checks.one_of("digits", source, SOURCES)
     checks.one_of("split", split, SPLITS)
     checks.one_of("train_digits", train_digits, TRAIN_DIGITS)
-    return _load(source, split, str(digits_dir) if digits_dir else None, train_digits)

@@ -152,7 +152,8 @@ class Prepared(Source):
         name, _, variant = self.name.partition(":")[0].partition("/")
         if name != GENERATED or variant not in get_args(protocols.Motion):
             return None
-        return {"variant": variant, "canvas": self.side, "num_digits": 2, "digits_dir": self.data.moving_mnist.digits_dir}
+        folder = self.data.moving_mnist.digits_dir
+        return {"variant": variant, "canvas": self.frame_shape[0], "num_digits": 2, "digits_dir": folder}
 
     def selection(self, sequences=None, moving=False, random_windows=None):
         require(not moving, f"--moving is for generated sequences; {self.name} is a prepared data set.")

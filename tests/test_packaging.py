@@ -51,7 +51,8 @@ def test_the_source_distribution_is_complete(packed):
     names, _ = packed
     wanted = {"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "constraints.txt", ".ci/run", "tools/test.sh", "tests/conftest.py",
               "tests/toy_family/toy_family.py", "docs/data.md", "saved_models/smmnist_mini/run/config.json",
-              "svg_tf/py.typed"}  # fmt: skip
+              "svg_tf/py.typed", "svg_tf/evaluation/metrics/digit_network.npz",
+              "svg_tf/evaluation/metrics/digit_network.json"}  # fmt: skip
     assert wanted <= names
     rooms = [ROOT / room for room in ("svg_tf", "data_pipelines", "tests")]
     sources = {path.relative_to(ROOT).as_posix() for room in rooms for path in room.rglob("*.py")}
@@ -65,6 +66,9 @@ def test_the_wheel_holds_the_packages_and_a_trained_run(packed):
         own = {path.relative_to(ROOT).as_posix() for path in (ROOT / room).rglob("*.py")}
         assert own == {path.relative_to(wheel).as_posix() for path in (wheel / room).rglob("*.py")}
         assert (wheel / room / "py.typed").is_file()
+    for ending in (".npz", ".json"):
+        name = f"svg_tf/evaluation/metrics/digit_network{ending}"
+        assert (wheel / name).read_bytes() == (ROOT / name).read_bytes()
     shipped = wheel / "svg_tf" / "shipped" / "smmnist_mini" / "run"
     assert sorted(path.suffix for path in shipped.rglob("*") if path.is_file()) == [".json", ".npz"]
     (metadata,) = wheel.glob("*.dist-info/METADATA")

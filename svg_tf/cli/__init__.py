@@ -11,6 +11,7 @@ from data_pipelines import command_line
 from svg_tf import presets, require_backend, sources
 from svg_tf.cli import importing
 from svg_tf.cli.arguments import localized
+from svg_tf.cli.digit_network import TrainDigitNetwork
 from svg_tf.cli.evaluation import Compare, Evaluate, Figures
 from svg_tf.cli.runs import Generate, Slim
 from svg_tf.cli.serving import Export, Predict
@@ -43,6 +44,7 @@ COMMANDS = {
     "export": Export,
     "predict": Predict,
     **importing.COMMANDS,
+    "train-digit-network": TrainDigitNetwork,
 }
 
 

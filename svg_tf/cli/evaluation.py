@@ -87,9 +87,10 @@ class Evaluate:
         chosen = sources.of(elsewhere).selection(self.sequences, self.moving, self.random_windows)
         length = options.n_past + options.n_future
         top = ceiling.of(elsewhere, self.split, **chosen)
+        states = {"also": top.tensors} if top.tensors else {}
         result = evaluation.evaluate(
             model,
-            _load(elsewhere, self.split, length, self.batch_size, self.data_seed, also=top.tensors, **chosen),
+            _load(elsewhere, self.split, length, self.batch_size, self.data_seed, **states, **chosen),
             options,
             out,
             description={

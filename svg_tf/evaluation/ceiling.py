@@ -90,37 +90,36 @@ def of(experiment, split: str, **chosen) -> Ceiling:
         return Ceiling(None, str(error))
 
 
-def share(model, floor, ceiling) -> dict:
+def share(model, floor, ceiling, higher_is_better: bool) -> dict:
     """How far on the way from floor to ceiling a model stands, in means over sequences: 0 at the floor, 1 at the ceiling.
 
     model, floor, ceiling: float [N], scores of the same sequences. Returns {"mean", "half_width", "n"}: the ratio of mean
     differences, and its 95 % half-width over sequences by the delta method (None for a single one); mean None where the
-    ceiling is not above the floor by more than its own 95 % half-width: then there is no way to go.
+    ceiling is not better than the floor by more than its own 95 % half-width: then there is no way to go.
     """
     gain, way = (np.asarray(values, np.float64) - np.asarray(floor, np.float64) for values in (model, ceiling))
     mean, half = video.mean_interval(way)
-    if not abs(mean) > (half if len(way) > 1 else 0):
+    if not (mean if higher_is_better else -mean) > (half if len(way) > 1 else 0):
         return {"mean": None, "half_width": None, "n": len(way)}
     ratio = float(gain.mean() / mean)
     _, half = video.mean_interval(gain - ratio * way)
     return {"mean": ratio, "half_width": float(half / abs(mean)) if np.isfinite(half) else None, "n": len(way)}
 
 
-def shares(kept: Mapping[str, np.ndarray], metrics) -> dict:
+def shares(kept: Mapping[str, np.ndarray], higher_is_better: Mapping[str, bool]) -> dict:
     """{metric: {row: `share`}} of scores [N, T] by name, `{row}_{metric}`; empty where there is no ceiling."""
-    result = {}
-    for metric in metrics:
-        if metric in WITHOUT or f"simulator_best_{metric}" not in kept:
-            continue
-        result[metric] = {
-            row: share(*(kept[f"{name}_{metric}"].mean(axis=1, dtype=np.float64) for name in (row, "blank", f"simulator_{row}")))
+
+    def of_sequences(name):
+        return kept[name].mean(axis=1, dtype=np.float64)
+
+    return {
+        metric: {
+            row: share(*(of_sequences(f"{name}_{metric}") for name in (row, "blank", f"simulator_{row}")), higher)
             for row in ROWS
         }
-        better = kept[f"simulator_mean_{metric}"].mean() - kept[f"blank_{metric}"].mean()
-        best = kept[f"simulator_best_{metric}"].mean() - kept[f"blank_{metric}"].mean()
-        if better * best <= 0:  # the ceiling's samples are no better than a blank frame in the mean: no way to go
-            result[metric]["mean"] = result[metric]["mean"] | {"mean": None, "half_width": None}
-    return result
+        for metric, higher in higher_is_better.items()
+        if metric not in WITHOUT and f"simulator_best_{metric}" in kept
+    }
 
 
 def text(entry: Mapping | None, digits: int = 2) -> str:
@@ -134,7 +133,7 @@ def text(entry: Mapping | None, digits: int = 2) -> str:
 def sentence(facts: Mapping) -> str:
     """What the report says of the ceiling."""
     if facts.get("why_not"):
-        return f"No ceiling: {facts['why_not']}."
+        return f"No ceiling: {facts['why_not'].rstrip('.')}."
     return (
         f"Simulator: {facts['samples']} futures of each sequence by the data's own rules, from what the context shows of "
         "the true state, scored as the model's. Share: of the way from the blank frame to the simulator's row of the same kind, "

@@ -115,6 +115,7 @@ def _compared(groups: Groups) -> tuple[dict, list[str]]:
             for a, b in zip(labels, labels[1:], strict=False)
         ],
         "proper": _proper(groups, n_past),
+        "digit_motion": _digit_motion(groups),
         "versions": first["versions"],
     }
     return comparison, metrics
@@ -140,7 +141,7 @@ def _shares(best: dict, first: dict, scores: dict, metrics) -> dict:
         return values.mean(axis=1, dtype=np.float64)
 
     ends = {m: [of_sequences(scores[f"{row}_{m}"]) for row in ("blank", "simulator_best")] for m in known}
-    return {m: ceiling.share(of_sequences(best[m]), *ends[m]) for m in known}
+    return {m: ceiling.share(of_sequences(best[m]), *ends[m], first["higher_is_better"][m]) for m in known}
 
 
 def _proper(groups: Groups, n_past: int) -> dict:
@@ -172,6 +173,16 @@ def _proper(groups: Groups, n_past: int) -> dict:
             simulator = known.get("simulator")
             result["calibration"][name] = errors | ({"simulator": simulator["error"]} if simulator else {})
     return result
+
+
+def _digit_motion(groups: Groups) -> dict:
+    """{label: [the distance of each run]} of the evaluations that have one, and the simulator's of the first."""
+    known = {label: [r["digit_motion"] for r, _ in group if "digit_motion" in r] for label, group in groups.items()}
+    result = {label: [entry["model"]["value"] for entry in entries] for label, entries in known.items()}
+    (first, _), *_ = next(iter(groups.values()))
+    if "digit_motion" in first:
+        result["simulator"] = [first["digit_motion"]["simulator"]["value"]]
+    return {label: values for label, values in result.items() if values}
 
 
 def _proper_lines(entry: dict) -> list[str]:
@@ -240,6 +251,9 @@ def markdown(comparison: dict, metrics, first: dict) -> str:
             cells = [_cell(e, digits[m], signed=True) for m, e in zip(metrics, entries, strict=True)]
             lines.append(f"| {name} | {steps} | " + " | ".join(cells) + " |")
     lines += _proper_lines(comparison["proper"])
+    if comparison["digit_motion"]:
+        values = [f"{label} {', '.join(format(v, '.1f') for v in runs)}" for label, runs in comparison["digit_motion"].items()]
+        lines += ["", f"Digit-motion distance (not FVD): {'; '.join(values)}."]
     return "\n".join([*lines, "", "![Curves](comparison.png)", ""])
 
 

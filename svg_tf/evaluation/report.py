@@ -8,7 +8,7 @@ import numpy as np
 
 from data_pipelines import files
 from svg_tf import versions
-from svg_tf.evaluation import ceiling, fvd, information, plots, sample_scores
+from svg_tf.evaluation import ceiling, digit_motion, fvd, information, plots, sample_scores
 from svg_tf.evaluation.metrics import video
 
 FORMAT = 2
@@ -70,7 +70,7 @@ def summarize(header: dict, scores: dict, higher_is_better: dict[str, bool]) -> 
         "higher_is_better": {name: higher_is_better[name] for name in metrics},
         "results": results,
     }
-    shares = ceiling.shares(kept, metrics)
+    shares = ceiling.shares(kept, {name: higher_is_better[name] for name in metrics})
     if shares:
         report["shares"] = shares
     if "model_energy" in scores:
@@ -85,6 +85,8 @@ def summarize(header: dict, scores: dict, higher_is_better: dict[str, bool]) -> 
         report["information"] = information.summary(*parts, options["n_past"])
     if "diversity" in scores:
         report["diversity"] = {**_mean(scores["diversity"]), "unit": "RMS pixel difference"}
+    if "truth_digit_motion" in scores and len(moving) > 1:
+        report["digit_motion"] = digit_motion.summary(scores)
     if "fvd_real" in scores and len(moving) > 1:
         report["fvd"] = fvd.summary(header, scores)
     return kept, report
@@ -207,6 +209,8 @@ def markdown(report: dict) -> str:
         lines.append(information.sentence(report["information"], lambda entry: with_interval(entry, 3)))
     if "diversity" in report:
         lines.append(f"Diversity (mean pairwise RMS difference of samples): {with_interval(report['diversity'], 4)}.")
+    if "digit_motion" in report:
+        lines.append(digit_motion.sentence(report["digit_motion"]))
     if "fvd" in report:
         lines.append(fvd.line(report["fvd"]))
     lines += ["", "![Curves](curves.png)", ""]

@@ -23,7 +23,7 @@ from data_pipelines import claims, files
 from data_pipelines.checks import integer, one_of, require
 from svg_tf import config, protocols, visualization
 from svg_tf.evaluation import chunks as chunk_files
-from svg_tf.evaluation import devices, report, sample_scores, shards
+from svg_tf.evaluation import devices, digit_motion, report, sample_scores, shards
 from svg_tf.evaluation import fvd as fvd_scores
 from svg_tf.evaluation.ceiling import STATES, Ceiling
 from svg_tf.evaluation.chunks import CHUNK, Chunk
@@ -313,7 +313,10 @@ def _score(model, chunk: Chunk, options: Options, ceiling: Ceiling, lpips, fvd) 
         return samples
 
     places = ceiling.places(chunk, options)
-    settings = (future, options, chunk.number, lpips, places)
+    last = context[:, -1:] if places and digit_motion.fits(frames.shape[2:]) else None
+    if last is not None:
+        out |= digit_motion.features("truth", last, future[:, None])
+    settings = (future, last, options, chunk.number, lpips, places)
     out |= _score_samples("model", of_model, drawn, *settings)
     if ceiling.simulator:
         out |= _score_samples("simulator", ceiling.continuing(chunk, options), options.n_samples, *settings)
@@ -335,20 +338,28 @@ def _score(model, chunk: Chunk, options: Options, ceiling: Ceiling, lpips, fvd) 
     return out | {"moving": chunk.moving, "frames_sha256": chunk.frames_checksum()}
 
 
-def _score_samples(row: str, draw, count: int, future, options: Options, number: int, lpips, places) -> dict[str, np.ndarray]:
-    """Scores {row_metric: [B, count, n_future]}, and proper ones, of samples that `draw` (how many, the first one's number) gives
-    in parts: frames, or frames and the places of their digits. number: of the chunk."""
+def _score_samples(
+    row: str, draw, count: int, future, last, options: Options, number: int, lpips, places
+) -> dict[str, np.ndarray]:
+    """Scores {row_metric: [B, count, n_future]}, and those of the samples as a whole, of what `draw` (how many, the first one's
+    number) gives in parts: frames, or frames and the places of their digits.
+
+    last: the frame before them, [B, 1, H, W, C], where their digits' motion is compared; number: of the chunk.
+    """
     kept: dict[str, list] = {}
     size = min(SAMPLES_AT_ONCE, count)
+    out: dict[str, np.ndarray] = {}
     proper = sample_scores.SampleScores(row, future, size, (options.seed, number, len(row)), places)
     for first in range(0, count, SAMPLES_AT_ONCE):
         samples = draw(min(SAMPLES_AT_ONCE, count - first), first)
         samples, where = samples if isinstance(samples, tuple) else (samples, None)
         proper.add(samples, where)
+        if first == 0 and last is not None:
+            out |= digit_motion.features(row, last, samples)
         for name, value in _metrics(future[:, None], samples, options.protocol, lpips).items():
             kept.setdefault(f"{row}_{name}", []).append(value)
-    scores = {name: np.concatenate(parts, axis=1) for name, parts in kept.items()}
-    return scores | proper.result() | {f"{row}_group": np.full(len(future), size)}
+    out |= {name: np.concatenate(parts, axis=1) for name, parts in kept.items()}
+    return out | proper.result() | {f"{row}_group": np.full(len(future), size)}
 
 
 def _metrics(truth, predicted, protocol, lpips) -> dict[str, np.ndarray]:

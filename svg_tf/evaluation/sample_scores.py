@@ -18,7 +18,7 @@ ERRORS = {"rank": "calibration error, frames", "place_rank": "calibration error,
 class Places:
     """Where the digits of a chunk's sequences are, in pixels.
 
-    future: float [B, F, H, W, 1], the true frames; at, last: float [B, F, N, 2], [B, N, 2], true positions in them and in the
+    future: float [B, F, H, W, 1], the true frames; at: float [B, F, N, 2], true positions in them; last: float [B, N, 2], in the
     last context frame; images: float [B, N, d, d], digits as they are drawn.
 
     A single digit of true or simulated frames is where its state says. Of several, which hide each other, the places are found in
@@ -108,7 +108,7 @@ def summary(scores: dict, statistics, share) -> dict:
         result["calibration"] = calibration
     if "simulator_energy" in scores:
         ends = [scores[f"{row}_energy"].mean(axis=1) for row in ("model", "blank", "simulator")]
-        result["share_in_energy"] = share(*ends)
+        result["share_in_energy"] = share(*ends, higher_is_better=False)
     if "locating_error" in scores:
         mean, _ = video.mean_interval(scores["locating_error"])
         result["locating_error"] = float(mean)

@@ -134,13 +134,15 @@ def test_a_share_is_a_ratio_of_means_with_the_interval_of_its_resamples():
     floor = rng.normal(0.5, 0.05, 400)
     way = rng.gamma(4, 0.05, 400)
     model = floor + 0.6 * way + rng.normal(0, 0.05, 400)
-    entry = ceiling.share(model, floor, floor + way)
+    entry = ceiling.share(model, floor, floor + way, True)
     assert entry["mean"] == pytest.approx((model - floor).mean() / way.mean())
     rows = rng.integers(0, 400, (4000, 400))
     drawn = (model - floor)[rows].mean(axis=1) / way[rows].mean(axis=1)
     assert entry["half_width"] == pytest.approx(1.96 * drawn.std(), rel=0.08)
-    assert ceiling.share(model, floor, floor + rng.normal(0, 1, 400))["mean"] is None
-    assert ceiling.share([0.6], [0.5], [0.7]) == {"mean": pytest.approx(0.5), "half_width": None, "n": 1}
+    assert ceiling.share(model, floor, floor + rng.normal(0, 1, 400), True)["mean"] is None
+    assert ceiling.share(model, floor, floor + way, False)["mean"] is None  # a ceiling below the floor
+    assert ceiling.share(-model, -floor, -floor - way, False)["mean"] == pytest.approx(entry["mean"])
+    assert ceiling.share([0.6], [0.5], [0.7], True) == {"mean": pytest.approx(0.5), "half_width": None, "n": 1}
 
 
 def test_the_energy_score_is_fair_and_does_not_depend_on_groups():
