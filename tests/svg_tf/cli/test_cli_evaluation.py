@@ -118,7 +118,7 @@ def test_figure_5_uses_one_start_and_figure_6_one_motion(run):
         (["evaluate", "nowhere"], "not a run directory"),
         (["evaluate", "RUN", "--lpips", "absent.npz"], "absent.npz"),
         (["figures", "RUN", "--sequences", "-1"], "--sequences must be an integer of at least 1, got -1"),
-        (["figures", "RUN", "--figure", "7"], "Unknown figure '7'; figures of this run's model: 3, 5, 6, 11, all."),
+        (["figures", "RUN", "--figure", "7"], "Unknown figure '7'; figures of this run's model: 3, 5, 6, 9, 11, all."),
         (["figures", "RUN", "--data-dir", "gs://bucket"], "gs:// is not supported"),
         (["evaluate", "RUN", "--moving", "--data", "kth"], "--moving is for generated sequences"),
         (["evaluate", "RUN", "--out", "RUN"], "which is read"),
@@ -157,17 +157,17 @@ def drawable(name):
 
 
 def test_figures_that_need_other_data_or_priors():
-    assert drawable("smmnist_mini") == ["3", "5", "6", "11"]
-    assert drawable("smmnist_mini_fp") == ["3", "5", "11"]
-    assert drawable("smmnist_det") == ["3", "11"]
-    assert drawable("kth_lp") == ["3", "11"]
-    assert drawable("mmnist_mini") == ["3", "11"]
+    assert drawable("smmnist_mini") == ["3", "5", "6", "9", "11"]
+    assert drawable("smmnist_mini_fp") == ["3", "5", "9", "11"]
+    assert drawable("smmnist_det") == ["3", "9", "11"]
+    assert drawable("kth_lp") == ["3", "9", "11"]
+    assert drawable("mmnist_mini") == ["3", "9", "11"]
     states = ["frame_rate", "swap", "interpolation"]
-    assert drawable("smmnist_mini_srvp") == ["3", "5", "6", "11", *states]
-    assert drawable("smmnist_mini_struct_vrnn") == ["3", "5", "6", "11", "keypoints"]
-    assert drawable("smmnist_mini_struct_vrnn_cnn") == ["3", "5", "6", "11"]
-    assert drawable("kth_struct_vrnn_det") == ["3", "11", "keypoints"]
-    assert drawable("mmnist_mini_srvp_gru") == ["3", "11", "swap", "interpolation"]
+    assert drawable("smmnist_mini_srvp") == ["3", "5", "6", "9", "11", *states]
+    assert drawable("smmnist_mini_struct_vrnn") == ["3", "5", "6", "9", "11", "keypoints"]
+    assert drawable("smmnist_mini_struct_vrnn_cnn") == ["3", "5", "6", "9", "11"]
+    assert drawable("kth_struct_vrnn_det") == ["3", "9", "11", "keypoints"]
+    assert drawable("mmnist_mini_srvp_gru") == ["3", "9", "11", "swap", "interpolation"]
 
 
 def test_what_figures_say_and_where_they_stand_in_tensorboard():

@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -126,8 +125,6 @@ def test_the_command_line_past_progress_validation_checkpoints_and_ends(tmp_path
     processes = launched([command, command])
     (chief, printed, error), (other, silent, also) = outputs(processes)
     assert (chief, other) == (0, 0), (error[-3000:], also[-3000:])
-    # Ended within 10 seconds of the last checkpoint; twice that, for machines that do other work.
-    assert time.time() - (tmp_path / "run" / "checkpoints" / "step-00000110.npz").stat().st_mtime < 20
     assert "Collective" not in error + also and len(error.splitlines()) < 12, error
     assert [line.split()[1] for line in printed.splitlines() if line.startswith("step ")] == ["50/110", "100/110", "110/110"]
     assert "step " not in silent
