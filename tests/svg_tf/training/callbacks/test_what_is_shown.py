@@ -28,7 +28,8 @@ class Trained(types.SimpleNamespace):
     """Of a model what callbacks ask for."""
 
     def __init__(self):
-        super().__init__(step=0, optimizers={"elbo": types.SimpleNamespace(learning_rate=0.002)}, metrics=[])
+        optimizers = {"elbo": types.SimpleNamespace(learning_rate=0.002)}
+        super().__init__(step=0, optimizers=optimizers, metrics=[], program=types.SimpleNamespace(names=("elbo",)))
 
     def metrics_at(self, step):
         return ("loss", "mse", "kl")
