@@ -91,8 +91,8 @@ class ConvLSTM(keras.layers.Layer):
         return height * width * (math.prod(self.kernel.shape) + math.prod(self.recurrent_kernel.shape))
 
 
-class InstanceNorm(keras.layers.Layer):
-    """Normalization of each channel of each example by its own statistics [N, H, W, C]; a scale and an offset of each channel."""
+class MapNorm(keras.layers.Layer):
+    """Normalization of each example of maps [N, H, W, C], with a scale and an offset of each channel, by `normalize`."""
 
     def __init__(self, channels: int, epsilon: float, **kwargs):
         super().__init__(**kwargs)
@@ -102,7 +102,19 @@ class InstanceNorm(keras.layers.Layer):
         self.built = True
 
     def call(self, x):
-        return ops.cast(motion_kernels.instance_norm(x, self.gamma, self.beta, self.epsilon), x.dtype)
+        return ops.cast(self.normalize(x, self.gamma, self.beta, self.epsilon), x.dtype)
+
+
+class InstanceNorm(MapNorm):
+    """Each channel of each example is normalized by its own statistics."""
+
+    normalize = staticmethod(motion_kernels.instance_norm)
+
+
+class LayerNorm(MapNorm):
+    """Each example is normalized by the statistics of its whole map."""
+
+    normalize = staticmethod(motion_kernels.layer_norm)
 
 
 class NormalizedConvLSTM(ConvLSTM):
@@ -119,20 +131,6 @@ class NormalizedConvLSTM(ConvLSTM):
         pairs = ((norm.gamma, norm.beta) for norm in (self.gates_norm, self.cell_norm))
         h, new_c = motion_kernels.normalized_gates_to_state(gates, c, *pairs, self.gates_norm.epsilon, self.forget_bias)
         return ops.cast(h, gates.dtype), ops.cast(new_c, c.dtype)
-
-
-class LayerNorm(keras.layers.Layer):
-    """Normalization of each example by the statistics of its whole map [N, H, W, C]; a scale and an offset for each channel."""
-
-    def __init__(self, channels: int, epsilon: float, **kwargs):
-        super().__init__(**kwargs)
-        self.epsilon = epsilon
-        self.gamma = self.add_weight(shape=(channels,), initializer="ones", name="gamma", autocast=False)
-        self.beta = self.add_weight(shape=(channels,), initializer="zeros", name="beta", autocast=False)
-        self.built = True
-
-    def call(self, x):
-        return ops.cast(motion_kernels.layer_norm(x, self.gamma, self.beta, self.epsilon), x.dtype)
 
 
 class Conv(keras.layers.Layer):

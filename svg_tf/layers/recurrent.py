@@ -32,11 +32,11 @@ class SumOfTwoUniforms(keras.initializers.Initializer):
 
 
 class Dense(keras.layers.Layer):
-    """x [..., inputs] -> [..., outputs]; kernel ~ N(0, 0.02), bias 0."""
+    """x [..., inputs] -> [..., outputs]; kernel ~ N(0, 0.02) unless `initializer` says otherwise, bias 0."""
 
-    def __init__(self, inputs: int, outputs: int, **kwargs):
+    def __init__(self, inputs: int, outputs: int, initializer=None, **kwargs):
         super().__init__(**kwargs)
-        self.kernel = self.add_weight(shape=(inputs, outputs), initializer=kernel_initializer(), name="kernel")
+        self.kernel = self.add_weight(shape=(inputs, outputs), initializer=initializer or kernel_initializer(), name="kernel")
         self.bias = self.add_weight(shape=(outputs,), initializer="zeros", name="bias")
         self.built = True
 

@@ -13,8 +13,8 @@ import numpy as np
 from keras import ops
 
 from svg_tf import kernels
+from svg_tf.layers import recurrent
 from svg_tf.layers.conv_lstm import NormalizedConvLSTM
-from svg_tf.layers.recurrent import UNROLLED_STEPS
 
 NORM_EPSILON = 1.001e-5  # the smallest that fused batch normalization takes, by which the authors' program normalizes
 
@@ -187,19 +187,13 @@ class LSTM(keras.layers.Layer):
         forget = ops.convert_to_tensor(np.repeat([0.0, 1.0, 0.0, 0.0], self.units), x.dtype)  # input, forget, candidate, output
         projected = ops.matmul(x, self.kernel) + self.bias + forget
         zeros = ops.zeros((ops.shape(x)[1], self.units), x.dtype)
-        unrolled = x.shape[0] is not None and x.shape[0] <= UNROLLED_STEPS
+        unrolled = x.shape[0] is not None and x.shape[0] <= recurrent.UNROLLED_STEPS
         run = kernels.lstm if unrolled else kernels.lstm_loop
         return run(projected, ops.convert_to_tensor(self.recurrent_kernel), zeros, zeros)[0]
 
 
-class Dense(keras.layers.Layer):
+class Dense(recurrent.Dense):
     """x [..., inputs] -> [..., outputs]."""
 
     def __init__(self, inputs: int, outputs: int, **kwargs):
-        super().__init__(**kwargs)
-        self.kernel = self.add_weight(shape=(inputs, outputs), initializer=kernel_initializer(), name="kernel")
-        self.bias = self.add_weight(shape=(outputs,), initializer="zeros", name="bias")
-        self.built = True
-
-    def call(self, x):
-        return ops.matmul(x, self.kernel) + self.bias
+        super().__init__(inputs, outputs, kernel_initializer(), **kwargs)
