@@ -149,9 +149,11 @@ def test_nothing_is_cached_and_a_damaged_record_is_an_error_while_reading(tmp_pa
     dataset = iter(data_pipelines.load("numbered", seq_len=5, batch_size=2, data_dir=str(tmp_path)))
     next(dataset)
     shard = next(tmp_path.rglob("*.tfrecord*"))
-    content = bytearray(shard.read_bytes())
-    content[60] ^= 1
-    shard.write_bytes(content)
+    with open(shard, "r+b") as file:  # in place: a file that is written anew is empty for a moment
+        file.seek(60)
+        byte = file.read(1)[0]
+        file.seek(60)
+        file.write(bytes([byte ^ 1]))
     with pytest.raises(tf.errors.DataLossError, match="corrupted record"):
         for _ in range(200):
             next(dataset)
