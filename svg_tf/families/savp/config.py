@@ -4,12 +4,14 @@ import typing
 from dataclasses import dataclass
 from typing import Literal
 
+from data_pipelines import frame_size
 from data_pipelines.checks import integer, number, require
 from svg_tf.config.base import ModelConfig
 
 Variant = Literal["vae_gan", "vae", "gan", "deterministic"]
 LEAST_CLIP = 4  # frames, which three convolutions of 4 frames, the last one with stride 2, leave something of
-_COUNTS = ("image_size", "channels", "n_past", "z_dim", "width", "transformed_images", "kernel_size", "lstm_kernel_size",
+LEAST_SIDE, SIDES_BELOW = 16, 128  # pixels of the shorter side; from the second on the authors' program has other levels
+_COUNTS = ("channels", "n_past", "z_dim", "width", "transformed_images", "kernel_size", "lstm_kernel_size",
            "encoder_width", "discriminator_width", "inference_size")  # fmt: skip
 _WEIGHTS = ("l1_weight", "l2_weight", "beta", "gan_weight", "vae_gan_weight", "gan_features", "vae_gan_features", "flow_penalty")
 
@@ -92,14 +94,7 @@ class SAVPConfig(ModelConfig):
         for name in _WEIGHTS:
             number(name, getattr(self, name), 0.0)
         number("sampling_k", self.sampling_k, above=0.0)
-        require(
-            self.image_size % 8 == 0 and 16 <= self.image_size < 128,
-            f"image_size must be divisible by 8, at least 16 and less than 128; got {self.image_size}.",
-        )
-        for name in ("kernel_size", "lstm_kernel_size"):
-            size = getattr(self, name)
-            fits = size % 2 == 1 and size <= self.image_size
-            require(fits, f"{name} must be odd and at most image_size, {self.image_size}; got {size}.")
+        self._check_sizes()
         require(self.l1_weight + self.l2_weight > 0, "l1_weight or l2_weight must be greater than 0.")
         require(
             self.beta_start_step <= self.beta_end_step,
@@ -113,15 +108,38 @@ class SAVPConfig(ModelConfig):
             fits = self.infers or not getattr(self, name)
             require(fits, f"{name} needs a posterior: variant 'vae' or 'vae_gan', not {self.variant!r}.")
 
+    def _check_sizes(self):
+        shown, sides = frame_size.text(self.image_size), self.frame_shape[:2]
+        fits = all(side % 8 == 0 for side in sides) and LEAST_SIDE <= self.shorter_side < SIDES_BELOW
+        require(
+            fits,
+            f"image_size, height and width, must be divisible by 8, the shorter one at least {LEAST_SIDE} and less than "
+            f"{SIDES_BELOW}; got {shown}.",
+        )
+        for name in ("kernel_size", "lstm_kernel_size"):
+            size = getattr(self, name)
+            fits = size % 2 == 1 and size <= self.shorter_side
+            require(fits, f"{name} must be odd and at most image_size, {shown}; got {size}.")
+
+    @property
+    def shorter_side(self) -> int:
+        """Of a frame, in pixels."""
+        return min(self.frame_shape[:2])
+
     @property
     def levels(self) -> int:
-        """Halvings of the frame."""
-        return 3 if self.image_size >= 64 else 2
+        """Halvings of the frame: as many as its shorter side has in the authors' program."""
+        return 3 if self.shorter_side >= 64 else 2
 
     @property
     def stochastic(self) -> bool:
         """Whether there are latents."""
         return self.variant != "deterministic"
+
+    @property
+    def any_size(self) -> bool:
+        """Kernels of a whole image, and a discriminator's judgement, are products with all of a map."""
+        return self.transformation != "cdna" and not self.discriminators
 
     @property
     def infers(self) -> bool:

@@ -36,14 +36,14 @@ class Cost(cost.Cost):
         return total + (self._pairs(self.model.prior_net, c.n_past - 1) if c.learned_prior else 0)
 
     def _pairs(self, net, pairs) -> int:
-        return net.multiply_adds(self.model.config.image_size, pairs) + max(pairs, 0) * cost.products(net)
+        return net.multiply_adds(*self.model.config.frame_shape[:2], pairs) + max(pairs, 0) * cost.products(net)
 
     def _game(self) -> int:
         """Discriminators: two clips, forward and back to the weights, the first layer's input left out; generator: one clip, to
         the logits and back to the frames; features: one more forward."""
         c, total = self.model.config, 0
         for name, net in self.model.discriminators.items():
-            layers = net.multiply_adds(c.image_size, c.clip_length)
+            layers = net.multiply_adds(*c.frame_shape[:2], c.clip_length)
             total += 2 * (3 * sum(layers) - layers[0]) + 2 * sum(layers)
             total += sum(layers[:-1]) if self.model._feature_weight(name) else 0
         return total

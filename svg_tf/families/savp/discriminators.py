@@ -99,13 +99,14 @@ class Discriminator(keras.layers.Layer):
 
     def __init__(self, config: SAVPConfig, **kwargs):
         super().__init__(**kwargs)
-        self.convs, inputs, frames, side = [], config.channels, config.clip_length, config.image_size
+        self.convs, frames, (height, width, inputs) = [], config.clip_length, config.frame_shape
         for i, (time, time_strides, strides, multiple) in enumerate(LAYERS):
             outputs = multiple * config.discriminator_width
             conv = VideoConv(inputs, outputs, time, time_strides, strides, name=f"conv_{i}")
             self.convs.append(conv)
-            inputs, frames, side = outputs, conv.length_after(frames), side // strides
-        self.judgement = Judgement(frames * side**2 * inputs, name="judgement")
+            inputs, frames = outputs, conv.length_after(frames)
+            height, width = height // strides, width // strides
+        self.judgement = Judgement(frames * height * width * inputs, name="judgement")
         self.built = True
 
     def call(self, clips, iterate: bool = False):
@@ -116,10 +117,10 @@ class Discriminator(keras.layers.Layer):
             features.append(x)
         return self.judgement(x, iterate=iterate), features
 
-    def multiply_adds(self, side: int, frames: int) -> list[int]:
-        """Of each layer for one clip."""
+    def multiply_adds(self, height: int, width: int, frames: int) -> list[int]:
+        """Of each layer for one clip of frames of this size."""
         found = []
         for conv in self.convs:
-            frames, side = conv.length_after(frames), side // conv.strides
-            found.append(frames * side**2 * int(tf.size(conv.kernel)))
+            frames, height, width = conv.length_after(frames), height // conv.strides, width // conv.strides
+            found.append(frames * height * width * int(tf.size(conv.kernel)))
         return [*found, int(tf.size(self.judgement.product.kernel))]

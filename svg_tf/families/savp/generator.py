@@ -1,21 +1,22 @@
 """SAVP's generator: convolutional LSTMs down to the smallest map and up again, and a blend of images.
 
-One step takes u_t, the first true frame x_0, r_t (of the latents z_0 ... z_t) and the states of the LSTMs. At 64 px:
+One step takes u_t, the first true frame x_0, r_t (of the latents z_0 ... z_t) and the states of the LSTMs. From 64 px on:
     H/2  h0 = conv(u, x_0)   L0         up:  h5 (H)   = up(L4, L0)
     H/4  h1 = conv(L0)       L1              h4 (H/2) = up(L3, L1)   L4
     H/8  h2 = conv(L1)       L2              h3 (H/4) = up(L2)       L3
     x = sum_m mask_m * image_m:   K moved copies of u, u, x_0, and a painted image
-each convolution normalized by instance, then ReLU; below 64 px there is one level less. Several known steps run layer by layer,
-folded into one batch, time first.
+each convolution normalized by instance, then ReLU; where the shorter side has less than 64 px there is one level less. Several
+known steps run layer by layer, folded into one batch, time first.
 """
 
+import math
 from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
 from svg_tf.families.savp.config import SAVPConfig
-from svg_tf.families.savp.layers import LSTM, NORM_EPSILON, Cell, Conv
+from svg_tf.families.savp.layers import LSTM, NORM_EPSILON, Cell, Conv, Place
 from svg_tf.families.savp.transformations import TRANSFORMATIONS
 from svg_tf.layers.conv_lstm import InstanceNorm
 
@@ -38,9 +39,9 @@ class Kernels(NamedTuple):
 class Block(keras.layers.Layer):
     """Convolution of a map beside a vector, normalization by instance, ReLU."""
 
-    def __init__(self, config: SAVPConfig, kind: str, side: int, inputs: int, z: int, outputs: int, size: int = 3, **kwargs):
+    def __init__(self, config: SAVPConfig, kind: str, place: Place, inputs: int, z: int, outputs: int, size: int = 3, **kwargs):
         super().__init__(**kwargs)
-        self.conv = Conv(kind, side, inputs, z, outputs, size, use_bias=config.bias_before_norm, name="conv")
+        self.conv = Conv(kind, place, inputs, z, outputs, size, use_bias=config.bias_before_norm, name="conv")
         self.norm = InstanceNorm(outputs, NORM_EPSILON, name="norm")
         self.built = True
 
@@ -57,34 +58,35 @@ class Generator(keras.layers.Layer):
     def __init__(self, config: SAVPConfig, **kwargs):
         super().__init__(**kwargs)
         self.config = c = config
-        side, w, levels, kernel = c.image_size, c.width, c.levels, c.lstm_kernel_size
+        (height, width, _), w, levels, kernel = c.frame_shape, c.width, c.levels, c.lstm_kernel_size
+        places = [(height >> i, width >> i) for i in range(levels + 1)]  # of the frame, and after each halving
         z, place = c.z_size, c.latent_places
         everywhere = z if place == "all" else 0
         first, middle = (z if place in ("all", name) else 0 for name in ("input", "middle"))
         if c.stochastic and c.latent_lstm:
             self.latent_lstm = LSTM(z, z, name="latent_lstm")
         widths = [w * 2**i for i in range(levels)]
-        down = [Block(c, "pooled", side, 2 * c.channels, first, w, 5, name="h0")]
-        down += [Block(c, "pooled", side >> i, widths[i - 1], everywhere, widths[i], name=f"h{i}") for i in range(1, levels)]
+        down = [Block(c, "pooled", places[0], 2 * c.channels, first, w, 5, name="h0")]
+        down += [Block(c, "pooled", places[i], widths[i - 1], everywhere, widths[i], name=f"h{i}") for i in range(1, levels)]
         ups = [widths[max(levels - 2 - i, 0)] for i in range(levels)]
         up, below = [], widths[-1]
         for i in range(levels):
             inputs = below + (widths[-1 - i] if i else 0)
-            up.append(Block(c, "enlarged", side >> (levels - i), inputs, middle if i == 0 else everywhere, ups[i],
+            up.append(Block(c, "enlarged", places[levels - i], inputs, middle if i == 0 else everywhere, ups[i],
                             name=f"h{levels + i}"))  # fmt: skip
             below = ups[i]
         self.down, self.up = down, up
-        sides = [side >> i for i in (*range(1, levels + 1), *range(levels - 1, 0, -1))]
-        self.cells = [Cell(s, n, everywhere, n, kernel, name=f"L{i}")
-                      for i, (s, n) in enumerate(zip(sides, [*widths, *ups[:-1]], strict=True))]  # fmt: skip
-        smallest = widths[-1] * (side >> levels) ** 2
+        of_cells = [*places[1:], *places[-2:0:-1]]
+        self.cells = [Cell(place, n, everywhere, n, kernel, name=f"L{i}")
+                      for i, (place, n) in enumerate(zip(of_cells, [*widths, *ups[:-1]], strict=True))]  # fmt: skip
+        smallest = widths[-1] * math.prod(places[-1])
         self.transformation = TRANSFORMATIONS[c.transformation](c, smallest, name=c.transformation)
         if c.scratch_image:
-            self.scratch_hidden = Block(c, "same", side, w, 0, w, name="scratch_hidden")
-            self.scratch = Conv("same", side, w, 0, c.channels, name="scratch")
-        self.masks_hidden = Block(c, "same", side, w, 0, w, name="masks_hidden")
+            self.scratch_hidden = Block(c, "same", places[0], w, 0, w, name="scratch_hidden")
+            self.scratch = Conv("same", places[0], w, 0, c.channels, name="scratch")
+        self.masks_hidden = Block(c, "same", places[0], w, 0, w, name="masks_hidden")
         shown = c.images * c.channels if c.dependent_masks else 0
-        self.masks = Conv("same", side, w + shown, 0, c.images, name="masks")
+        self.masks = Conv("same", places[0], w + shown, 0, c.images, name="masks")
         self.built = True
 
     def initial_states(self, batch) -> tuple:

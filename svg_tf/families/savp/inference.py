@@ -77,7 +77,8 @@ class PairGaussian(keras.layers.Layer):
             return self(unseen)
         return self(tf.concat([self.features(context), unseen], axis=0))
 
-    def multiply_adds(self, side: int, pairs: int) -> int:
-        """Of `pairs` pairs of frames of `side` pixels."""
-        convolutions = sum((side >> (i + 1)) ** 2 * int(tf.size(conv.kernel)) for i, conv in enumerate(self.convs))
+    def multiply_adds(self, height: int, width: int, pairs: int) -> int:
+        """Of `pairs` pairs of frames of this size."""
+        places = [(height >> i) * (width >> i) for i in (1, 2, 3)]
+        convolutions = sum(place * int(tf.size(conv.kernel)) for place, conv in zip(places, self.convs, strict=True))
         return pairs * convolutions

@@ -43,10 +43,10 @@ class _OfPixels(keras.layers.Layer):
 
     def __init__(self, config: SAVPConfig, outputs: int, **kwargs):
         super().__init__(**kwargs)
-        self.count, self.size, w = config.transformed_images, config.kernel_size, config.width
-        self.hidden = Conv("same", config.image_size, w, 0, w, use_bias=config.bias_before_norm, name="hidden")
+        self.count, self.size, w, place = config.transformed_images, config.kernel_size, config.width, config.frame_shape[:2]
+        self.hidden = Conv("same", place, w, 0, w, use_bias=config.bias_before_norm, name="hidden")
         self.norm = InstanceNorm(w, NORM_EPSILON, name="norm")
-        self.out = Conv("same", config.image_size, w, 0, outputs, name="out")
+        self.out = Conv("same", place, w, 0, outputs, name="out")
         self.built = True
 
     def numbers(self, features):

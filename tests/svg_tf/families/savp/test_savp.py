@@ -18,7 +18,7 @@ from svg_tf.families.savp.model import SAVP
 from svg_tf.serving import signatures
 from svg_tf.serving.limits import Limits
 from svg_tf.training import averaging, callbacks, optimizers
-from svg_tf.training.state import TrainingState
+from svg_tf.training.state import TrainingState, named_variables
 
 TINY = SAVPConfig(
     image_size=16, width=2, encoder_width=2, discriminator_width=1, n_past=2, z_dim=3, lstm_kernel_size=3, kernel_size=3,
@@ -97,6 +97,26 @@ def test_parameters_of_variants(changes, expected):
     assert count(SAVP(SAVPConfig(**{**PUBLISHED, **changes}))) == expected
 
 
+def shapes(**changes):
+    return {path: tuple(v.shape) for path, v in named_variables(SAVP(dataclasses.replace(TINY, **changes))).items()}
+
+
+def test_which_weights_depend_on_the_size_of_frames():
+    """A product with all of the smallest map: of the kernels of a whole image, and of each discriminator's judgement."""
+    small, wide = shapes(), shapes(image_size=(16, 40))
+    assert small.keys() == wide.keys()
+    changed = {path for path in small if small[path] != wide[path]}
+    judged = {f"discriminators/{name}/judgement/product/kernel" for name in ("gan", "vae_gan")}
+    assert changed == {"generator/transformation/dense/kernel"} | judged
+    for transformation in ("dna", "flow"):
+        free = {"variant": "vae", "transformation": transformation}
+        assert shapes(**free) == shapes(image_size=(40, 16), **free)
+        assert dataclasses.replace(TINY, **free).any_size
+        assert not dataclasses.replace(TINY, **(free | {"variant": "gan"})).any_size
+    assert not TINY.any_size and not dataclasses.replace(TINY, variant="vae").any_size
+    assert dataclasses.replace(TINY, image_size=(64, 120)).levels == 3
+
+
 def test_biases_before_normalizations_are_all_that_is_left_out():
     with_, without = SAVP(dataclasses.replace(TINY, bias_before_norm=True)), SAVP(TINY)
     blocks = [*with_.generator.down, *with_.generator.up, with_.generator.scratch_hidden, with_.generator.masks_hidden]
@@ -107,8 +127,11 @@ def test_biases_before_normalizations_are_all_that_is_left_out():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"image_size": 20}, "divisible by 8, at least 16 and less than 128; got 20"),
-        ({"image_size": 128}, "less than 128; got 128"),
+        ({"image_size": 20}, "divisible by 8, the shorter one at least 16 and less than 128; got 20"),
+        ({"image_size": (16, 20)}, "image_size, height and width, must be divisible by 8, .*; got 16x20"),
+        ({"image_size": (8, 64)}, "the shorter one at least 16 .*; got 8x64"),
+        ({"image_size": (160, 128)}, "less than 128; got 160x128"),
+        ({"image_size": (64, 16), "lstm_kernel_size": 17}, "must be odd and at most image_size, 64x16; got 17"),
         ({"kernel_size": 4}, "kernel_size must be odd and at most image_size, 16; got 4"),
         ({"lstm_kernel_size": 17}, "lstm_kernel_size must be odd and at most image_size, 16; got 17"),
         ({"clip_length": 3}, "clip_length must be an integer of at least 4, got 3"),

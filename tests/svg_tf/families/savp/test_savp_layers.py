@@ -20,27 +20,27 @@ def random(*shape):
 
 
 @pytest.mark.parametrize(("kind", "size"), [("same", 3), ("pooled", 3), ("pooled", 5), ("enlarged", 3)])
-@pytest.mark.parametrize("side", [4, 12])
-def test_one_convolution_of_the_small_map_is_the_plain_form(kind, size, side):
+@pytest.mark.parametrize("place", [(4, 4), (12, 8)])
+def test_one_convolution_of_the_small_map_is_the_plain_form(kind, size, place):
     """Folded kernels and border classes, against tiled vectors, averages and bilinear enlargement."""
-    conv = layers.Conv(kind, side, 3, 2, 4, size)
+    conv = layers.Conv(kind, place, 3, 2, 4, size)
     conv.kernel.assign(random(*conv.kernel.shape))
     conv.bias.assign(random(4))
-    x, r = random(2, side, side, 3), random(2, 2)
+    x, r = random(2, *place, 3), random(2, 2)
     y = numpy_savp.tiled(x, r).astype(np.float64)
     y = numpy_savp.enlarged(y) if kind == "enlarged" else y
     y = numpy_savp.windows_product(y, conv.kernel.numpy(), 1, 0 if kind == "enlarged" else size // 2) + conv.bias.numpy()
     y = numpy_savp.averaged(y) if kind == "pooled" else y
     found = conv(x, r)
-    assert found.shape == (2, conv.result_side, conv.result_side, 4)
+    assert found.shape == (2, *conv.result_place, 4)
     np.testing.assert_allclose(found, y, atol=2e-5)
 
 
-@pytest.mark.parametrize(("side", "size"), [(2, 5), (4, 5), (16, 5), (8, 3)])
-def test_a_vector_at_every_pixel(side, size):
+@pytest.mark.parametrize(("place", "size"), [((2, 2), 5), ((4, 4), 5), ((2, 16), 5), ((16, 4), 3)])
+def test_a_vector_at_every_pixel(place, size):
     kernel, r = random(size, size, 3, 2), random(2, 3)
-    everywhere = layers.Everywhere(side, size, 1, size // 2)
-    tiled = np.broadcast_to(r[:, None, None], (2, side, side, 3))
+    everywhere = layers.Everywhere(place, size, 1, size // 2)
+    tiled = np.broadcast_to(r[:, None, None], (2, *place, 3))
     expected = tf.nn.conv2d(tiled, kernel, 1, "SAME")
     np.testing.assert_allclose(everywhere(tf.constant(r), everywhere.sums(tf.constant(kernel))), expected, atol=1e-4)
 

@@ -13,10 +13,10 @@ from tests.svg_tf.families.savp.numpy_savp import NumpySAVP
 
 BATCH, STEPS, STEP, RATE, Z = 2, 6, 3, 0.05, 2
 SETTINGS = {
-    "later": {"vae_gan_features": 2.0, "shared_clip_start": False},
+    "later": {"image_size": 16, "vae_gan_features": 2.0, "shared_clip_start": False},
     "paper": {
-        "gan_loss": "cross_entropy", "loss_frames": "future", "context_latents": "prior", "vae_gan_features": 0.0,
-        "l2_weight": 2.0, "gan_features": 1.0,
+        "image_size": (16, 24), "gan_loss": "cross_entropy", "loss_frames": "future", "context_latents": "prior",
+        "vae_gan_features": 0.0, "l2_weight": 2.0, "gan_features": 1.0,
     },
 }  # fmt: skip
 
@@ -46,7 +46,7 @@ def draws(savp, seed):
 @pytest.fixture(scope="module", params=SETTINGS)
 def stepped(request):
     config = SAVPConfig(
-        image_size=16, channels=2, width=2, encoder_width=2, discriminator_width=1, n_past=2, z_dim=Z, lstm_kernel_size=3,
+        channels=2, width=2, encoder_width=2, discriminator_width=1, n_past=2, z_dim=Z, lstm_kernel_size=3,
         kernel_size=3, transformed_images=2, clip_length=4, sampling_k=4.0, l1_weight=3.0, beta=0.5, beta_start_step=2,
         beta_end_step=6, gan_weight=0.7, vae_gan_weight=0.4, **SETTINGS[request.param],
     )  # fmt: skip
@@ -58,7 +58,7 @@ def stepped(request):
     savp.compile({name: keras.optimizers.SGD(RATE) for name in savp.program.names}, seed=11)
     savp.build_optimizers()
     savp.clock.assign(STEP)
-    frames = rng.random((BATCH, STEPS, 16, 16, 2)).astype("float32")
+    frames = rng.random((BATCH, STEPS, *config.frame_shape)).astype("float32")
     seed = noise.BatchSeed(noise.fold(noise.seed_pair(11), noise.TRAIN, STEP), tf.range(BATCH), tf.constant(BATCH))
     before = arrays(savp)
     reported = {name: float(value) for name, value in savp.train_step({"frames": tf.constant(frames)}).items()}
