@@ -36,5 +36,18 @@ def size_of(written: str | None) -> frame_size.Size | None:
     return None if written is None else frame_size.parse(written)
 
 
+def sizes(run_dir: pathlib.Path, written: str | None) -> tuple[frame_size.Size | None, frame_size.Size]:
+    """(--image-size where it is another one than the run's, else None; that of the run). Raises `ValueError`."""
+    from svg_tf.training.run_config import read_config
+
+    size, trained = size_of(written), read_config(run_dir).model.image_size
+    return None if size == trained else size, trained
+
+
+def named(folder: str, size: frame_size.Size | None) -> str:
+    """The name of a run's subfolder for results at another size than the run's: "evaluation-64x80"."""
+    return folder if size is None else f"{folder}-{frame_size.text(size)}"
+
+
 def text(path: pathlib.Path | None) -> str | None:
     return None if path is None else str(path)

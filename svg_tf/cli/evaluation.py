@@ -1,4 +1,6 @@
-"""`svg-tf evaluate`, `compare` and `figures`: they bring runs, data and the functions of evaluation together."""
+"""`svg-tf        model, experiment, step = self._loaded(self.run_dir)
+        chosen = self._chosen(figures.of(model), model, experiment)
+        others = beside | evaluate`, `compare` and `figures`: they bring runs, data and the functions of evaluation together."""
 
 import pathlib
 from dataclasses import dataclass
@@ -6,10 +8,10 @@ from typing import Annotated, Literal
 
 import tyro
 
-from data_pipelines import files
+from data_pipelines import files, frame_size
 from data_pipelines.checks import require
 from svg_tf import protocols, sources
-from svg_tf.cli.arguments import check_counts, size_of, text
+from svg_tf.cli.arguments import check_counts, named, size_of, sizes, text
 
 RunDir = tyro.conf.Positional[pathlib.Path]
 Split = Literal["test", "validation", "train"]
@@ -22,7 +24,7 @@ class Evaluate:
 
     run_dir: RunDir
     out: pathlib.Path | None = None
-    """Folder of the report; default: RUN_DIR/evaluation."""
+    """Folder of the report; default: RUN_DIR/evaluation, at another size RUN_DIR/evaluation-64x80."""
     data: str | None = None
     """Data set, e.g. kth or moving_mnist/srvp; default: the run's own."""
     data_dir: pathlib.Path | None = None
@@ -75,12 +77,13 @@ class Evaluate:
     def run(self):
         check_counts(self, names=("n_past", "n_future", "n_samples", "sequences", "random_windows", "batch_size"))
         check_counts(self, 0, _SEEDS, names=("seed", "data_seed"))
-        out = self.out or self.run_dir / "evaluation"
+        size, trained = sizes(self.run_dir, self.image_size)
+        out = self.out or self.run_dir / named("evaluation", size)
         files.distinct_outputs([out], _given(self.run_dir, self.data_dir, self.digits_dir, self.lpips, self.fvd))
         from svg_tf import evaluation, training
         from svg_tf.evaluation import ceiling, shards
 
-        shard, size = shards.shard_of(self.shard), size_of(self.image_size)
+        shard = shards.shard_of(self.shard)
         model, experiment, step = training.load_finished_run(self.run_dir, self.unfinished, self.weights, size)
         options = self._options(evaluation, experiment)
         elsewhere = sources.at(experiment, self.data, self.data_dir, self.digits_dir)
@@ -97,7 +100,7 @@ class Evaluate:
                 "run": self.run_dir.name,
                 "step": step,
                 **({"weights": self.weights} if self.weights else {}),
-                **({"image_size": self.image_size} if self.image_size else {}),
+                **({"image_size": f"{frame_size.text(size)}, trained at {frame_size.text(trained)}"} if size else {}),
                 "data": elsewhere.data.name,
                 "split": self.split,
                 "data_seed": self.data_seed,
@@ -160,13 +163,15 @@ class Figures:
     figure: str = "all"
     """Its name; all: those that the run's model and data allow."""
     out: pathlib.Path | None = None
-    """Default: RUN_DIR/figures."""
+    """Default: RUN_DIR/figures, at another size RUN_DIR/figures-64x80."""
     deterministic: pathlib.Path | None = None
     """Run of the deterministic baseline, for a row in figure 3."""
     beside: Annotated[tuple[str, ...], tyro.conf.arg(metavar="[LABEL=]RUN"), tyro.conf.UseAppendAction] = ()
     """Another run for figure 9, of the same data and frame shape, named as its folder unless labelled; once for each run."""
     label: str | None = None
     """Of this run in figure 9; default: its folder's name."""
+    data: str | None = None
+    """Data set, e.g. kth/64x80; default: the run's own."""
     data_dir: pathlib.Path | None = None
     digits_dir: pathlib.Path | None = None
     split: Split = "test"
@@ -177,28 +182,29 @@ class Figures:
     seed: int = 0
     unfinished: bool = False
     """Draw from a run before its end."""
+    image_size: str | None = None
+    """Frames of another size than the runs', as 64 or 64x80, of models whose weights do not depend on it (latents "map")."""
 
     def run(self):
         check_counts(self, names=("sequences", "n_samples"))
         check_counts(self, 0, _SEEDS, names=("seed",))
-        out, label = self.out or self.run_dir / "figures", self.label or self.run_dir.resolve().name
+        size, _ = sizes(self.run_dir, self.image_size)
+        out, label = self.out or self.run_dir / named("figures", size), self.label or self.run_dir.resolve().name
         beside = _labelled(self.beside, **{label: str(self.run_dir)})
         beside = {name: files.local(path, "--beside") for name, path in beside.items() if name != label}
         inputs = _given(self.run_dir, self.deterministic, self.data_dir, self.digits_dir)
         files.distinct_outputs([out], [*inputs, *beside.values()])
         from data_pipelines import ClipsTooShort
-        from svg_tf import training
         from svg_tf.evaluation import figures, report
 
         report.require_matplotlib()
-        model, experiment, step = training.load_finished_run(self.run_dir, self.unfinished)
+        model, experiment, step = self._loaded(self.run_dir)
         chosen = self._chosen(figures.of(model), model, experiment)
         others = beside | ({"--deterministic": self.deterministic} if self.deterministic else {})
-        loaded = {name: training.load_finished_run(path, self.unfinished) for name, path in others.items()}
+        loaded = {name: self._loaded(path) for name, path in others.items()}
         sources.check_alike({label: experiment} | {name: run.experiment for name, run in loaded.items()})
         models = {name: run.model for name, run in loaded.items()}
         baseline = models.pop("--deterministic", None)
-        experiment = sources.at(experiment, None, self.data_dir, self.digits_dir)
         pictures = {}
         with files.locked(out, "draws figures into"):
             for figure in chosen:
@@ -210,11 +216,18 @@ class Figures:
                         raise
                     print(f"figure {figure.name}: skipped, {error}")
                     continue
-                pictures |= {figure.tag(key): path for key, path in result["files"].items()}
+                pictures |= {named(figure.tag(key), size): path for key, path in result["files"].items()}
                 print(f"figure {figure.name}: {', '.join(str(path) for path in result['files'].values())}")
                 if figure.say:
                     print(f"  {figure.say(result)}")
             figures.publish(self.run_dir / "logs", pictures, step)
+
+    def _loaded(self, run_dir):
+        """A run with the data and the size of frames that were asked for."""
+        from svg_tf import training
+
+        run = training.load_finished_run(run_dir, self.unfinished, image_size=size_of(self.image_size))
+        return run._replace(experiment=sources.at(run.experiment, self.data, self.data_dir, self.digits_dir))
 
     def _chosen(self, known: dict, model, experiment) -> list:
         """The figures to draw. Raises `ValueError` for an unknown one, or one that cannot be drawn of this run."""

@@ -24,6 +24,10 @@ class Generate:
     n_samples: int | None = None
     """Samples drawn for each sequence, of which the best and three random ones are shown; default: 10."""
     sequences: int = 4
+    data: str | None = None
+    """Data set, e.g. kth/64x80; default: the run's own."""
+    data_dir: pathlib.Path | None = None
+    """Folder of prepared data sets; default: the run's own, or TFDS's."""
     split: Literal["test", "validation", "train"] = "test"
     seed: int = 0
     frame_rate: int = 1
@@ -39,11 +43,12 @@ class Generate:
             f"--frame-rate {self.frame_rate} shows one sample of each sequence, got --n-samples {self.n_samples}.",
         )
         require(self.out.suffix.lower() == ".gif", f"--out must end in .gif, got {self.out}.")
-        from svg_tf import training, visualization
+        from svg_tf import sources, training, visualization
         from svg_tf.evaluation import figures
         from svg_tf.training import callbacks
 
         model, experiment, step = training.load_run(self.run_dir, image_size=size_of(self.image_size))
+        experiment = sources.at(experiment, self.data, self.data_dir)
         n_past = experiment.model.n_past
         data = training.load_data(
             experiment, self.split, n_past + (self.n_future or experiment.eval.n_future), batch_size=self.sequences, shuffle=False

@@ -7,9 +7,9 @@ from typing import Literal
 import tyro
 
 from data_pipelines import clips as reader
-from data_pipelines import files
+from data_pipelines import files, frame_size
 from data_pipelines.checks import require
-from svg_tf.cli.arguments import check_counts, size_of
+from svg_tf.cli.arguments import check_counts, sizes
 from svg_tf.serving.client import SHIPPED
 from svg_tf.serving.limits import Limits, check_name
 
@@ -53,9 +53,11 @@ class Export:
         from svg_tf.serving import export
 
         measured = report.read(self.evaluation)[0] if self.evaluation else {}
-        model, experiment, step = training.load_finished_run(self.run_dir, self.unfinished, image_size=size_of(self.image_size))
+        size, trained = sizes(self.run_dir, self.image_size)
+        model, experiment, step = training.load_finished_run(self.run_dir, self.unfinished, image_size=size)
         if measured and measured["weights_sha256"] != evaluation.weights_checksum(model):
             raise ValueError(f"{self.evaluation} is the evaluation of other weights than those of {self.run_dir} at step {step}.")
+        self._check_size(measured, experiment.model.image_size)
         n_future = self.n_future or experiment.eval.n_future
         version = export.export(
             model,
@@ -63,11 +65,18 @@ class Export:
             n_future=n_future,
             n_samples=1 if model.deterministic else self.n_samples,
             limits=self.limits,
-            facts=export.Facts(experiment=experiment, step=step, evaluation=measured, notes=self.notes),
+            facts=export.Facts(experiment, step, measured, self.notes, trained_size=trained if size else None),
             with_warmup=self.warmup,
             least_rows=self.least_rows,
         )
         print(f"{version}: {experiment.model.n_past} -> {n_future} frames, model at step {step}")
+
+    def _check_size(self, measured: dict, size: frame_size.Size) -> None:
+        """Raises `ValueError` where the evaluation is that of frames of another size."""
+        if measured:
+            evaluated = frame_size.checked("image_size", measured["model"]["image_size"])
+            shown = f"of frames of {frame_size.text(evaluated)}; this export takes {frame_size.text(size)}"
+            require(evaluated == size, f"{self.evaluation} is an evaluation {shown}.")
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,16 @@ class ModelConfig(Config, abc.ABC):
         return *frame_size.pair(self.image_size), self.channels
 
     @property
+    def stochastic(self) -> bool:
+        """Whether there are latents."""
+        return True
+
+    @property
+    def any_size(self) -> bool:
+        """Whether weights mean the same at any size of frames: none belongs to a place in them."""
+        return False
+
+    @property
     def least_context(self) -> int:
         """Context frames without which there is no generation."""
         return 1

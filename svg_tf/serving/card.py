@@ -2,6 +2,7 @@
 
 import datetime
 
+from data_pipelines import frame_size
 from svg_tf import versions
 from svg_tf.evaluation import report
 from svg_tf.families.interface import ShowsKeypoints
@@ -72,11 +73,15 @@ def _training(facts) -> list[str]:
         kind = "deterministic" if moving.deterministic else f"stochastic, variant {moving.variant}"
         data = f"Moving MNIST ({kind}), {moving.num_digits} digit(s) of {digits}"
     steps = facts.step if facts.step is not None else t.steps
+    shown = [] if facts.trained_size is None else [
+        f"- Trained on frames of {frame_size.text(facts.trained_size)} pixels; this export takes others."
+    ]  # fmt: skip
     return [
         "## Training",
         "",
         f"- Data: {data}; windows of {facts.experiment.model.n_past} + {d.n_future} frames.",
         f"- {steps:,} optimizer steps of {d.batch_size} sequences, Adam {t.optimizer.learning_rate:g}, seed {t.seed}.",
+        *shown,
         "- All settings: `config.json` beside this card.",
         "",
     ]

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import tensorflow as tf
 
-from data_pipelines import checks, files
+from data_pipelines import checks, files, frame_size
 from svg_tf import config, versions
 from svg_tf.config import ExperimentConfig
 from svg_tf.families.base import VideoPredictor
@@ -40,6 +40,8 @@ class Facts:
     """report.json of `svg_tf.evaluation`."""
     notes: str = ""
     """Free text for the card: provenance, known faults, licence of the data."""
+    trained_size: frame_size.Size | None = None
+    """Height and width of the frames of training, where the export takes others."""
 
 
 def export(
@@ -126,6 +128,8 @@ def _write(folder, name, model, functions, served: dict, facts: Facts, with_warm
         "serving": served,
         "versions": versions.installed(),
     }
+    if facts.trained_size is not None:
+        values["trained_image_size"] = facts.trained_size
     (extra / CONFIG_FILE).write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     (extra / CARD_FILE).write_text(card.text(name, model, facts, served), encoding="utf-8")
     if with_warmup:

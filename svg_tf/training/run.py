@@ -59,11 +59,11 @@ def load_run(run_dir, weights: Weights | None = None, image_size: frame_size.Siz
     they do, where the model does not take the size, and where the run has no checkpoint yet, or none of this kind.
     """
     experiment = read_config(run_dir)
+    trained = experiment.model
     if image_size is not None:
-        trained, model = experiment.model, dataclasses.replace(experiment.model, image_size=image_size)
-        experiment = dataclasses.replace(experiment, model=model)
+        experiment = dataclasses.replace(experiment, model=dataclasses.replace(trained, image_size=image_size))
     model = families.build(experiment.model)
-    if image_size is not None:
+    if experiment.model != trained:
         _check_same_weights(families.build(trained), model)
     directory, state = pathlib.Path(run_dir) / "checkpoints", TrainingState(model, with_optimizer=False)
     averaged = averaging.path_of(directory)
@@ -81,12 +81,17 @@ def load_run(run_dir, weights: Weights | None = None, image_size: frame_size.Siz
 
 
 def _check_same_weights(trained: VideoPredictor, model: VideoPredictor) -> None:
-    """Raises `ValueError` where a weight's shape, or its being there, depends on the size of frames."""
+    """Raises `ValueError` where a weight's shape, its being there, or its meaning depends on the size of frames.
+
+    A weight for each place of a map has the same shape for 64 x 80 and 80 x 64, and means something else: the family must say
+    that there is none (`ModelConfig.any_size`).
+    """
     before, after = ({name: tuple(v.shape) for name, v in named_variables(one).items()} for one in (trained, model))
     changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
-    if changed:
+    if changed or not model.config.any_size:
         sizes = [frame_size.text(one.config.image_size) for one in (trained, model)]
-        raise ValueError(f"Weights of this model, trained at {sizes[0]}, do not fit frames of {sizes[1]}: {changed[0]} differs.")
+        why = f"{changed[0]} differs" if changed else "some belong to a place in the frame"
+        raise ValueError(f"Weights of this model, trained at {sizes[0]}, do not fit frames of {sizes[1]}: {why}.")
 
 
 def load_finished_run(

@@ -83,6 +83,15 @@ class SVGConfig(ModelConfig):
         require(divisible, f"image_size, height and width, must be divisible by 8 for latents 'map', got {shown}.")
 
     @property
+    def stochastic(self) -> bool:
+        """Whether there are latents z_t."""
+        return self.prior != "none"
+
+    @property
+    def any_size(self) -> bool:
+        return self.latents == "map"
+
+    @property
     def kl_coefficient(self) -> float:
         """The weight of a frame's KL in nats, beside the mean squared error of pixels, once it has risen."""
         height, width, _ = self.frame_shape

@@ -10,15 +10,18 @@ from PIL import Image
 import data_pipelines
 from data_pipelines import cli as data_cli
 from svg_tf import cli
+from svg_tf.serving import client
 from tests.data_pipelines import media
 
 SIZE = ["--model.image-size", "16x24"]
+SHORT = [
+    *("--data.name", "video_folder/mine", "--data.batch-size", "2", "--train.epochs", "1", "--train.steps-per-epoch", "2"),
+    *("--eval.n-future", "2", "--eval.n-samples", "2", "--eval.validation-steps", "1", "--eval.summary-sequences", "1"),
+]
 TINY = [
     *("--model.channels", "3", "--model.n-past", "2", "--model.n-frames", "4", "--model.width", "2", "--model.kernels", "3"),
     *("--model.kernel-size", "3", "--model.lstm-kernel-size", "3", "--model.generator-steps", "0", "--model.latent-steps", "0"),
-    *("--model.beta-warmup-steps", "0", "--data.name", "video_folder/mine", "--data.batch-size", "2", "--data.n-future", "2"),
-    *("--train.epochs", "1", "--train.steps-per-epoch", "2", "--eval.n-future", "2", "--eval.n-samples", "2"),
-    *("--eval.validation-steps", "1", "--eval.summary-sequences", "1"),
+    *("--model.beta-warmup-steps", "0", "--data.n-future", "2", *SHORT),
 ]
 
 
@@ -74,6 +77,84 @@ def test_export_and_predict(folder):
         assert (file["context"].shape, file["futures"].shape) == ((2, 16, 24, 3), (2, 2, 16, 24, 3))
     gif = folder / "futures.gif"
     assert cli.main(["predict", "--model", str(exported), "--input", str(clip), "--n-past", "2", "--out", str(gif)]) == 0
+
+
+def test_savp_plays_its_game_on_them(folder, tmp_path, capsys):
+    """A discriminator, moved copies, latents at every layer; TensorBoard's samples, and an export's."""
+    run, exported = tmp_path / "run", tmp_path / "saved" / "wide"
+    tiny = [
+        *("--model.variant", "gan", "--model.channels", "3", "--model.n-past", "2", "--model.width", "2"),
+        *("--model.discriminator-width", "1", "--model.z-dim", "2", "--model.kernel-size", "3", "--model.lstm-kernel-size", "3"),
+        *("--model.transformed-images", "2", "--model.clip-length", "4", "--data.n-future", "3"),
+        *("--train.optimizer.schedule.steps", "1"),
+    ]
+    own = ["--data.data-dir", str(folder / "data"), *SHORT, *tiny]
+    assert cli.main(["train", "smmnist_mini_savp", "--run-dir", str(run), *own, *SIZE]) == 0
+    assert cli.main(["export", str(run), "--out", str(exported), "--n-samples", "2", "--no-warmup"]) == 0
+    with client.connect(exported) as model:
+        assert client.predict(model, np.zeros((2, 16, 24, 3), np.uint8), n_future=2).shape == (2, 2, 16, 24, 3)
+    capsys.readouterr()
+    assert cli.main(["generate", str(run), "--out", str(tmp_path / "samples.gif"), "--image-size", "24x16"]) == 2
+    assert "do not fit frames of 24x16: some belong to a place in the frame" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def maps(folder):
+    """A run of a model whose weights do not depend on the size of frames, and data of another size: video_folder/wide."""
+    build = ["build", "video_folder", "--source", str(folder / "source"), "--data-dir", str(folder / "data"), "--name", "wide"]
+    assert data_cli.main([*build, "--size", "24x32"]) == 0
+    tiny = ["--model.channels", "3", "--model.n-past", "2", "--model.width", "1", "--model.g-dim", "3", "--model.rnn-size", "2"]
+    own = ["--data.data-dir", str(folder / "data"), "--data.n-future", "2", *SHORT, *tiny, "--model.z-dim", "1"]
+    assert cli.main(["train", "smmnist_mini_spatial", "--run-dir", str(folder / "maps"), *own, *SIZE]) == 0
+    return folder / "maps"
+
+
+OTHER = ["--image-size", "24x32"]
+WIDE = [*OTHER, "--data", "video_folder/wide"]
+
+
+def test_weights_of_one_size_at_another(maps, tmp_path, capsys):
+    run, gif, exported = str(maps), tmp_path / "samples.gif", tmp_path / "saved" / "wide"
+    assert cli.main(["generate", run, "--out", str(gif), "--sequences", "1", "--n-samples", "1", *WIDE]) == 0
+    assert cli.main(["evaluate", run, "--n-samples", "1", "--sequences", "2", *WIDE]) == 0
+    assert cli.main(["figures", run, "--figure", "3", "--sequences", "1", "--n-samples", "1", *WIDE]) == 0
+    measured = maps / "evaluation-24x32"
+    report = json.loads((measured / "report.json").read_text())
+    assert report["model"]["image_size"] == [24, 32] and report["description"]["data"] == "video_folder/wide"
+    assert report["description"]["image_size"] == "24x32, trained at 16x24"
+    pictures = list((maps / "figures-24x32").glob("*.gif")) + list((maps / "figures-24x32").glob("*.png"))
+    assert pictures and not (maps / "evaluation").exists() and not (maps / "figures").exists()
+    capsys.readouterr()
+    export = ["export", run, "--out", str(exported), "--n-samples", "2", "--no-warmup", "--evaluation", str(measured)]
+    assert cli.main(export) == 2
+    assert "is an evaluation of frames of 24x32; this export takes 16x24" in capsys.readouterr().err
+    assert cli.main([*export, *OTHER]) == 0
+    card = (exported / "1" / "assets.extra" / "MODEL_CARD.md").read_text()
+    assert "24 x 32 pixels" in card and "Trained on frames of 16x24 pixels; this export takes others." in card
+    told = json.loads((exported / "1" / "assets.extra" / "config.json").read_text())
+    assert (told["trained_image_size"], told["config"]["model"]["image_size"]) == ([16, 24], [24, 32])
+    with client.connect(exported) as model:
+        assert client.answers_of(model).frame_shape == (24, 32, 3)
+        assert client.predict(model, np.zeros((2, 24, 32, 3), np.uint8), n_future=2).shape == (2, 2, 24, 32, 3)
+
+
+def test_a_size_that_a_run_cannot_have_is_told(maps, folder, tmp_path, capsys):
+    out = ["--out", str(tmp_path / "out")]
+    for command, run, size, message in (
+        ("evaluate", maps, "24x20", "divisible by 8 for latents 'map', got 24x20"),
+        ("evaluate", maps, "24x", "a size is written 64, of a square, or 64x80"),
+        ("figures", maps, "20", "divisible by 8 for latents 'map', got 20"),
+        ("export", maps, "12x24", "divisible by 8 for latents 'map', got 12x24"),
+        ("evaluate", maps, "24x32", "24, 32, 3"),  # of data of 16x24
+        ("figures", folder / "run", "24x32", "trained at 16x24, do not fit frames of 24x32: generator/"),
+        ("export", folder / "run", "24x16", "do not fit frames of 24x16: some belong to a place in the frame"),
+    ):
+        assert cli.main([command, str(run), *out, "--image-size", size]) == 2
+        assert message in capsys.readouterr().err
+    digits = ["--image-size", "24x32", "--data", "moving_mnist"]
+    assert cli.main(["generate", str(maps), "--out", str(tmp_path / "a.gif"), *digits]) == 2
+    assert "moving_mnist are square" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_does_not_fit_is_told_before_work_starts(folder, tmp_path, capsys):

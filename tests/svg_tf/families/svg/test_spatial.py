@@ -6,9 +6,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
 
-from svg_tf import cli, families, noise, presets, training
+from svg_tf import families, noise, presets
 from svg_tf.families import cost
 from svg_tf.families.svg.config import SVGConfig
 from svg_tf.families.svg.model import SVG
@@ -176,25 +175,7 @@ def test_weights_of_one_size_at_another(setting):
     assert whole.shape == (1, 2, 3, 16, 24, 2) and np.isfinite(whole).all() and abs(whole[:, 0] - whole[:, 1]).max() > 0
 
 
-
-def test_a_run_goes_on_at_another_size(tmp_path, capsys):
-    """Trained on digits of 16 x 16, then sampled at 24 x 24; a model whose weights depend on the size is refused."""
-    tiny = ["--data.moving-mnist.digits", "uci", "--data.batch-size", "2", "--data.n-future", "2", "--train.epochs", "1"]
-    tiny += ["--train.steps-per-epoch", "1", "--eval.n-future", "2", "--eval.n-samples", "2", "--eval.summary-sequences", "1"]
-    tiny += ["--eval.validation-steps", "1", "--model.n-past", "2"]
-    small = ["--model.width", "1", "--model.g-dim", "3", "--model.rnn-size", "2", "--model.z-dim", "1"]
-    small += ["--model.image-size", "16"]
-    run, out = str(tmp_path / "run"), tmp_path / "samples.gif"
-    assert cli.main(["train", "smmnist_mini_spatial", "--run-dir", run, *tiny, *small]) == 0
-    loaded = training.load_run(run, image_size=24)
-    assert loaded.experiment.model.frame_shape == (24, 24, 1) and loaded.step == 1
-    assert cli.main(["generate", run, "--out", str(out), "--image-size", "24", "--sequences", "1", "--n-samples", "2"]) == 0
-    with Image.open(out) as picture:
-        assert picture.n_frames == 4
-    capsys.readouterr()
-    for size, message in (("24x20", "divisible by 8"), ("24x", "a size is written"), ("24x16", "moving_mnist are square")):
-        assert cli.main(["generate", run, "--out", str(out), "--image-size", size]) == 2
-        assert message in capsys.readouterr().err
+def test_weights_that_depend_on_the_size_are_refused_at_another():
     vector = families.build(SVGConfig(image_size=32, width=1, g_dim=2, z_dim=1, rnn_size=2))
     with pytest.raises(ValueError, match="trained at 32, do not fit frames of 64: decoder"):
         run_module._check_same_weights(vector, families.build(dataclasses.replace(vector.config, image_size=64)))
