@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from data_pipelines import checks, command_line, files
+from data_pipelines import checks, command_line, files, frame_size
 from data_pipelines.tfx import anomalies, blessing, lineage, progress, requirement
 from data_pipelines.tfx.settings import BUILD_FIELDS_OF_THE_PIPELINE, Build, Evaluation, Settings, Source
 
@@ -62,10 +62,7 @@ def settings_of(options: Options, builder: str, build, experiment) -> Settings:
         same = getattr(build, field) == getattr(default, field)
         checks.require(same, f"--build.{field.replace('_', '-')} is set by the pipeline; leave it out.")
     chosen = {f.name: getattr(build, f.name) for f in dataclasses.fields(build) if f.name not in BUILD_FIELDS_OF_THE_PIPELINE}
-    frame = experiment.model.frame_shape
-    for name, number in (("size", frame[0]), ("channels", frame[2])):
-        value = chosen.get(name, number)
-        checks.require(value == number, f"--build.{name} {value} must be what the model has: {number}.")
+    _check_frames(chosen, experiment.model)
     return Settings(
         name=options.name,
         source=Source.of(options.source),
@@ -81,6 +78,13 @@ def settings_of(options: Options, builder: str, build, experiment) -> Settings:
         export_samples=options.export_samples,
         cache=options.cache,
     )
+
+
+def _check_frames(options: dict, model) -> None:
+    """Raises `ValueError` where the frames that the builder is told to make are not the model's."""
+    for name, wanted, shown in (("size", model.image_size, frame_size.text), ("channels", model.channels, str)):
+        value = options.get(name, wanted)
+        checks.require(value == wanted, f"--build.{name} {shown(value)} must be what the model has: {shown(wanted)}.")
 
 
 def run(settings: Settings, *, show=None) -> progress.Lines:

@@ -1,5 +1,6 @@
 """What the pipeline is told, the content's fingerprint, and what is missing."""
 
+import dataclasses
 import json
 import os
 
@@ -7,8 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_pipelines.tfx import fingerprint, progress, requirement
+from data_pipelines import cli
+from data_pipelines.tfx import fingerprint, progress, requirement, run
 from data_pipelines.tfx.settings import Build, Evaluation, Settings, Source
+from svg_tf import presets
 
 
 def test_a_source_becomes_a_folder_and_a_pattern(tmp_path):
@@ -134,3 +137,34 @@ def test_lines_of_progress():
         lines.ended(name, cached)
     assert told[0] == "[1/2] A ..." and told[1].startswith("[1/2] A: done, ") and told[3].startswith("[2/2] B: from the cache")
     assert lines.cached == {"A": False, "B": True} and set(lines.seconds) == {"A", "B"}
+
+
+def test_the_builder_makes_the_models_frames(tmp_path):
+    """Both sides of them, and their channels."""
+    experiment = presets.get("kth_spatial")
+    options = run.Options(name="mine", source=os.fspath(tmp_path), work_dir=tmp_path / "work")
+
+    def told(size, image_size, channels=1):
+        build = cli.BuildVideoFolder(size=size, channels=channels)
+        return run.settings_of(options, "video_folder", build, _sized(experiment, image_size))
+
+    for size in (64, (64, 80), (120, 160)):
+        settings = told(size, size)
+        assert settings.build.options["size"] == size
+        again = Build.from_json(settings.build.to_json()).made(os.fspath(tmp_path), os.fspath(tmp_path / "data"))
+        assert again.builder_config.size == size
+    for size, image_size, message in (
+        (64, (64, 80), "--build.size 64 must be what the model has: 64x80"),
+        ((64, 80), 64, "--build.size 64x80 must be what the model has: 64"),
+        ((80, 64), (64, 80), "--build.size 80x64 must be what the model has: 64x80"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            told(size, image_size)
+    with pytest.raises(ValueError, match="--build.channels 3 must be what the model has: 1"):
+        told(64, 64, channels=3)
+    kth = run.settings_of(options, "kth", cli.BuildKth(size=(64, 80)), _sized(experiment, (64, 80)))
+    assert kth.build.options["size"] == (64, 80)
+
+
+def _sized(experiment, size):
+    return dataclasses.replace(experiment, model=dataclasses.replace(experiment.model, image_size=size))
