@@ -3,7 +3,7 @@
 For each: the median time at sizes that double, and the exponent p of time ~ size^p by least squares of the logarithms. All work
 is linear in all five, so that p is 1 but for costs that do not grow with the size (the optimizer's update, starting each
 operation), which press it below 1 at small sizes: hence also the fixed cost a and the exponent without it, by the straight
-line a + b * size. Pixels: quadrupled by each step of the image size, whose backbone also gets a level more.
+line a + b * size. Pixels: quadrupled by each step of the image size; an encoder down to a vector also gets a level more.
 """
 
 import argparse
@@ -36,8 +36,8 @@ def fitted(sizes, seconds) -> dict:
     }
 
 
-def model_of(side: int):
-    preset = presets.get("smmnist_mini")
+def model_of(name: str, side: int):
+    preset = presets.get(name)
     return training.build(dataclasses.replace(preset, model=dataclasses.replace(preset.model, image_size=side)))
 
 
@@ -61,6 +61,7 @@ def sampling_seconds(model, samples: int, n_future: int, runs: int) -> float:
 
 def main(argv=None) -> int:
     parser = argparse.ArgumentParser(prog="benchmark.py scale", description=__doc__.splitlines()[0])
+    parser.add_argument("--preset", default="smmnist_mini", help="of frames of 32 x 32 pixels or more")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--points", type=int, default=4, help="sizes of each sweep, from the smallest on: 2 to 4")
     parser.add_argument("--json", metavar="FILE")
@@ -68,16 +69,20 @@ def main(argv=None) -> int:
     if arguments.runs < 1 or not 2 <= arguments.points <= 4:
         parser.error("--runs must be at least 1, --points 2 to 4")
     runs, points = arguments.runs, slice(arguments.points)
-    model = model_of(SIDES[0])
+    model = model_of(arguments.preset, SIDES[0])
+
+    def pixels(side, *sizes):
+        return training_seconds(model_of(arguments.preset, side), *sizes)
+
     sweeps = {
         "training step / frames T": (FRAMES, lambda t: training_seconds(model, BASE["batch"], t, runs)),
         "training step / batch B": (BATCHES, lambda b: training_seconds(model, b, BASE["frames"], runs)),
-        "training step / pixels": (SIDES, lambda s: training_seconds(model_of(s), BASE["batch"] // 4, BASE["frames"], runs)),
+        "training step / pixels": (SIDES, lambda s: pixels(s, BASE["batch"] // 4, BASE["frames"], runs)),
         "sampling / samples S": (SAMPLES, lambda s: sampling_seconds(model, s, BASE["futures"], runs)),
         "sampling / predicted frames": (FUTURES, lambda f: sampling_seconds(model, BASE["samples"], f, runs)),
     }
     results = {}
-    print("Cost against size, smmnist_mini: time ~ size^p; without the fixed cost: p of time - fixed")
+    print(f"Cost against size, {arguments.preset}: time ~ size^p; without the fixed cost: p of time - fixed")
     print(f"  {'':28} {'p':>5} {'fixed':>9} {'p without':>9}   seconds at each size")
     for title, (sizes, measured) in sweeps.items():
         chosen = sizes[points]
