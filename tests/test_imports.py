@@ -26,7 +26,7 @@ ORDER = [
 ]  # fmt: skip
 RANK = {name: i for i, names in enumerate(ORDER) for name in names}
 # Files that may write these words for something else than a family: definitions of measurements and physics by their papers.
-PAPERS = {"svg_tf/protocols.py", "svg_tf/evaluation/metrics/frame.py", "svg_tf/evaluation/fvd.py", "svg_tf/evaluation/run.py",
+PAPERS = {"svg_tf/protocols.py", "svg_tf/evaluation/metrics/frame.py", "svg_tf/evaluation/fvd.py", "svg_tf/evaluation/options.py",
           "svg_tf/evaluation/figures/moving_digits.py", "svg_tf/config/experiment.py"}  # fmt: skip
 
 PACKAGES_OWN = ("svg_tf", "svg_callbacks")  # called after the package, not after the family

@@ -14,69 +14,23 @@ import pathlib
 import shutil
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from data_pipelines import claims, files
-from data_pipelines.checks import integer, one_of, require
-from svg_tf import config, protocols, visualization
+from data_pipelines.checks import require
+from svg_tf import config, visualization
 from svg_tf.evaluation import chunks as chunk_files
-from svg_tf.evaluation import devices, digit_motion, report, sample_scores, shards
+from svg_tf.evaluation import devices, report, scoring, shards
 from svg_tf.evaluation import fvd as fvd_scores
 from svg_tf.evaluation.ceiling import STATES, Ceiling
 from svg_tf.evaluation.chunks import CHUNK, Chunk
-from svg_tf.evaluation.metrics import frame, perceptual, video
-from svg_tf.families.interface import BoundsLikelihood, RedrawsFrames
+from svg_tf.evaluation.metrics import frame, perceptual
+from svg_tf.evaluation.options import Options
 
-SAMPLES_AT_ONCE = 20
-_DIVERSITY_SAMPLES = 10  # diversity compares all pairs, whose frames must be in memory together
 _STILL = 1e-6
 HIGHER_IS_BETTER = {"psnr": True, "ssim": True, "mse": False, "lpips": False}
-
-
-@dataclass(frozen=True)
-class Options:
-    """What is measured; every field but `random_shown` and `fps` changes the numbers and stands in the report."""
-
-    n_past: int = 5
-    n_future: int = 25
-    n_samples: int = 100
-    protocol: protocols.SSIM = "srvp"
-    """SSIM's definition, see `svg_tf.evaluation.metrics.frame`."""
-    seed: int = 0
-    sequences: int | None = None
-    """Sequences evaluated, the first ones of the data; None: all."""
-    batch_statistics: bool = False
-    """Normalize generation by the statistics of each chunk, as the reference's SVG-LP program does."""
-    lpips: str | None = None
-    """.npz file of LPIPS weights (svg-tf import-lpips); without it there is no LPIPS."""
-    lpips_sha256: str | None = None
-    fvd: str | None = None
-    """Folder of the I3D network (svg-tf import-i3d, or a SavedModel); without it there is no FVD."""
-    fvd_sha256: str | None = None
-    fvd_convention: protocols.FVD | None = None
-    """Which frames FVD compares and in how many draws, see `svg_tf.evaluation.fvd`; None: srvp for the protocol srvp, else
-    predicted."""
-    fvd_draws: int | None = None
-    """Samples of each sequence for so many values of FVD, with an interval; None: as the convention says."""
-    fvd_resize: protocols.Resize | None = None
-    """How FVD enlarges frames; None: as usual for the network's weights."""
-    random_shown: int = 3
-    """Randomly chosen sequences shown as GIFs, besides the best and the worst one."""
-    fps: int = 6
-
-    def __post_init__(self):
-        for name, low, high in (("n_past", 1, None), ("n_future", 1, None), ("n_samples", 1, None), ("random_shown", 0, None),
-                                ("seed", 0, 2**31 - 1), ("fps", 1, 50)):  # fmt: skip
-            integer(name, getattr(self, name), low, high)
-        for name, high in (("sequences", None), ("fvd_draws", fvd_scores.MAX_DRAWS)):
-            if getattr(self, name) is not None:
-                integer(name, getattr(self, name), 1, high)
-        one_of("protocol", self.protocol, frame.PROTOCOLS)
-        if self.fvd_convention is not None:
-            one_of("fvd_convention", self.fvd_convention, fvd_scores.CONVENTIONS)
 
 
 def evaluate(
@@ -128,7 +82,7 @@ def evaluate(
         "weights_sha256": weights_checksum(model),
         "description": description or {},
         "horizon": horizon,
-        "drawn_samples": _drawn(model, options),
+        "drawn_samples": scoring.drawn_samples(model, options),
         "ceiling": ceiling.facts(options.n_samples),
         "lpips_sha256": lpips.sha256 if lpips else None,
         "fvd_sha256": fvd.sha256 if fvd else None,
@@ -195,7 +149,8 @@ def _score_all(model, batches, options: Options, work: pathlib.Path, networks, c
     functions = []
     for device, (lpips, fvd) in zip(devices.of(model), networks, strict=True):
         own = devices.copy(model, device) if functions else model
-        functions.append(devices.on(device, lambda chunk, own=own, n=(lpips, fvd): _score(own, chunk, options, ceiling, *n)))
+        settings = (options, ceiling, lpips, fvd)
+        functions.append(devices.on(device, lambda chunk, own=own, rest=settings: scoring.score(own, chunk, *rest)))
     pieces = shards.Pieces(
         read=lambda: _chunks(batches, options),
         count=-(-total // CHUNK),
@@ -295,100 +250,6 @@ def _moving(frames, velocities, options: Options) -> np.ndarray:
     return change.reshape(len(frames), -1).max(axis=1) > _STILL
 
 
-def _score(model, chunk: Chunk, options: Options, ceiling: Ceiling, lpips, fvd) -> dict[str, np.ndarray]:
-    """All that is kept of a chunk: scores [count, S, n_future] of each metric, baselines, the bound, features for FVD."""
-    frames, past = chunk.frames, options.n_past
-    context, future = frames[:, :past], frames[:, past:]
-    seeds = _seeds(options.seed, chunk.number)
-    out: dict[str, Any] = {}
-    drawn = _drawn(model, options)
-
-    def of_model(n, first):
-        samples = np.asarray(_generate(model, context, options, n, seeds, first))
-        if first == 0:
-            if n > 1:
-                out["diversity"] = video.diversity(samples[:, :_DIVERSITY_SAMPLES])
-            if fvd:
-                out.update(fvd_scores.features(fvd, options, context, future, samples, drawn))
-        return samples
-
-    places = ceiling.places(chunk, options)
-    last = context[:, -1:] if places and digit_motion.fits(frames.shape[2:]) else None
-    if last is not None:
-        out |= digit_motion.features("truth", last, future[:, None])
-    settings = (future, last, options, chunk.number, lpips, places)
-    out |= _score_samples("model", of_model, drawn, *settings)
-    if ceiling.simulator:
-        out |= _score_samples("simulator", ceiling.continuing(chunk, options), options.n_samples, *settings)
-        out |= ceiling.information(chunk, places)
-    copied = np.broadcast_to(context[:, -1:], future.shape)
-    others = [("copy_last", copied, places and places.last), ("blank", np.zeros_like(future), None)]
-    if model.can(RedrawsFrames):
-        others.append(("redrawn", np.asarray(model.redraw(frames))[:, past - 1 :], None))
-    for row, predicted, where in others:
-        out |= {f"{row}_{name}": value for name, value in _metrics(future, predicted, options.protocol, lpips).items()}
-        if row != "redrawn":  # no prediction
-            out |= sample_scores.of_point(row, future, predicted, places, where)
-    counted = (model.bound_frames or frames.shape[1]) if model.can(BoundsLikelihood) else None
-    if counted is not None and counted <= frames.shape[1]:  # a model may bound just so many frames: the first ones
-        bound = model.bound(frames[:, :counted], seeds)
-        out |= {f"{report.TERM}{name}": np.asarray(values) for name, values in bound.terms.items()}
-        out |= {"nats": np.asarray(bound.nats)} if bound.nats is not None else {}
-    out = {name: value[: chunk.count] for name, value in out.items()}
-    return out | {"moving": chunk.moving, "frames_sha256": chunk.frames_checksum()}
-
-
-def _score_samples(
-    row: str, draw, count: int, future, last, options: Options, number: int, lpips, places
-) -> dict[str, np.ndarray]:
-    """Scores {row_metric: [B, count, n_future]}, and those of the samples as a whole, of what `draw` (how many, the first one's
-    number) gives in parts: frames, or frames and the places of their digits.
-
-    last: the frame before them, [B, 1, H, W, C], where their digits' motion is compared; number: of the chunk.
-    """
-    kept: dict[str, list] = {}
-    size = min(SAMPLES_AT_ONCE, count)
-    out: dict[str, np.ndarray] = {}
-    proper = sample_scores.SampleScores(row, future, size, (options.seed, number, len(row)), places)
-    for first in range(0, count, SAMPLES_AT_ONCE):
-        samples = draw(min(SAMPLES_AT_ONCE, count - first), first)
-        samples, where = samples if isinstance(samples, tuple) else (samples, None)
-        proper.add(samples, where)
-        if first == 0 and last is not None:
-            out |= digit_motion.features(row, last, samples)
-        for name, value in _metrics(future[:, None], samples, options.protocol, lpips).items():
-            kept.setdefault(f"{row}_{name}", []).append(value)
-    out |= {name: np.concatenate(parts, axis=1) for name, parts in kept.items()}
-    return out | proper.result() | {f"{row}_group": np.full(len(future), size)}
-
-
-def _metrics(truth, predicted, protocol, lpips) -> dict[str, np.ndarray]:
-    """float32 [..., n_future] for each metric; `truth` may broadcast."""
-    values = {
-        "psnr": frame.psnr(truth, predicted),
-        "ssim": frame.ssim(truth, predicted, protocol),
-        "mse": frame.mse(truth, predicted),
-    }
-    if lpips:
-        values["lpips"] = lpips(np.broadcast_to(truth, predicted.shape), predicted)
-    return {name: np.asarray(value) for name, value in values.items()}
-
-
-def _drawn(model, options: Options) -> int:
-    """Samples drawn of each sequence: a deterministic model has one future only."""
-    return 1 if model.deterministic else options.n_samples
-
-
-def _seeds(seed: int, chunk_number: int) -> np.ndarray:
-    """int32 [CHUNK, 2]: the pair (seed, number of the sequence)."""
-    return np.stack([np.full(CHUNK, seed), chunk_number * CHUNK + np.arange(CHUNK)], axis=1).astype(np.int32)
-
-
-def _generate(model, context, options: Options, n: int, seeds, first: int):
-    statistics = {"batch_statistics": True} if options.batch_statistics else {}
-    return model.generate(context, options.n_future, n, seeds, first_sample=first, **statistics)
-
-
 def _show(model, batches, scores, options: Options, out_dir: pathlib.Path) -> list[dict]:
     """GIFs of the sequences that the model predicts best and worst (PSNR of the best sample) and of random ones."""
     means = scores["model_psnr"].mean(axis=2)
@@ -399,6 +260,7 @@ def _show(model, batches, scores, options: Options, out_dir: pathlib.Path) -> li
     wanted += [(f"random-{i + 1}", int(b)) for i, b in enumerate(chosen)]
     last, shown = max(b // CHUNK for _, b in wanted), []
     for chunk in _chunks(batches, options):
+        context, seeds = chunk.frames[:, : options.n_past], scoring.seeds_of(options.seed, chunk.number)
         for name, b in wanted:
             if b // CHUNK != chunk.number:
                 continue
@@ -407,9 +269,7 @@ def _show(model, batches, scores, options: Options, out_dir: pathlib.Path) -> li
             truth, rows = chunk.frames[b % CHUNK], []
             for label, s in [("best sample", int(means[b].argmax())), *((f"sample {s}", s) for s in others)]:
                 # Drawn with the whole chunk, as when it was scored, so that every option gives the same frames again.
-                samples = np.asarray(
-                    _generate(model, chunk.frames[:, : options.n_past], options, 1, _seeds(options.seed, chunk.number), s)
-                )
+                samples = np.asarray(scoring.generate(model, context, options, 1, seeds, s))
                 rows.append((label, np.concatenate([truth[: options.n_past], samples[b % CHUNK, 0]])))
             file = f"{name}.gif"
             visualization.save_gif(out_dir / file, visualization.grid([[("truth", truth), *rows]], options.n_past), options.fps)

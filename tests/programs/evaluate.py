@@ -6,7 +6,7 @@ import time
 import tensorflow as tf
 
 from svg_tf import evaluation
-from svg_tf.evaluation import run, shards
+from svg_tf.evaluation import scoring, shards
 from tests.svg_tf import tiny_models
 
 
@@ -14,7 +14,7 @@ def main(out, shard, devices, *hang):
     cpu = tf.config.list_physical_devices("CPU")[0]
     if int(devices) > 1:
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * int(devices))
-    score, seen, placed = run._score, [], set()
+    score, seen, placed = scoring.score, [], set()
 
     def counted(model, chunk, *rest):
         seen.append(chunk.number)
@@ -24,7 +24,7 @@ def main(out, shard, devices, *hang):
         placed.add(model.weights[0].value.device)
         return score(model, chunk, *rest)
 
-    run._score = counted
+    scoring.score = counted
     model, frames = tiny_models.made(), tiny_models.frames_of(40)
     options = evaluation.Options(n_past=2, n_future=3, n_samples=3, random_shown=1)
     part = shards.shard_of(None if shard == "none" else shard)

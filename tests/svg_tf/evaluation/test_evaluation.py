@@ -14,8 +14,7 @@ from PIL import Image
 import svg_tf
 from data_pipelines import files
 from svg_tf import evaluation, visualization
-from svg_tf.evaluation import comparison, report
-from svg_tf.evaluation import run as evaluation_run
+from svg_tf.evaluation import comparison, report, scoring
 from svg_tf.evaluation.metrics import frame, video
 from tests.svg_tf import tiny_models
 
@@ -178,9 +177,9 @@ def test_interrupted_evaluation_continues(model, frames, finished, tmp_path, mon
     with pytest.raises(ValueError, match="data has changed"):
         evaluation.evaluate(model, frames[::-1], OPTIONS, tmp_path, **arguments)
     scored = []
-    score = evaluation_run._score
+    score = scoring.score
     monkeypatch.setattr(
-        evaluation_run, "_score", lambda model, chunk, *rest: scored.append(chunk.number) or score(model, chunk, *rest)
+        scoring, "score", lambda model, chunk, *rest: scored.append(chunk.number) or score(model, chunk, *rest)
     )
     assert evaluation.evaluate(model, frames, OPTIONS, tmp_path, **arguments) == finished[1]
     assert scored == [1]
