@@ -55,8 +55,6 @@ class VideoPredictor(keras.Model, abc.ABC):
     """Protocols whose methods the class has, but that this model, by its configuration, cannot do."""
     bound_frames: int | None = None
     """Frames that `bound` takes, no more and no fewer; None: any number from `least_frames` on."""
-    deterministic = False
-    """Whether all samples of a sequence are equal."""
 
     def __init__(self, config=None, **kwargs):
         super().__init__(**kwargs)
@@ -95,6 +93,16 @@ class VideoPredictor(keras.Model, abc.ABC):
     def from_config(cls, config):
         config = dict(config)
         return cls(configuration.from_dict(cls.config_class, config.pop("config")), **config)
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether there are latents of each step, or of a video."""
+        return self.config.stochastic
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether all samples of a sequence are equal."""
+        return not self.stochastic
 
     def can(self, *capabilities) -> bool:
         """Whether this model can do all of these, protocols of `svg_tf.families.interface`."""

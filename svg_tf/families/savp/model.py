@@ -54,10 +54,6 @@ class SAVP(VideoPredictor):
         self.built = True
 
     @property
-    def deterministic(self) -> bool:
-        return not self.config.stochastic
-
-    @property
     def lacks(self) -> frozenset:
         """A GAN has no latents of frames that it has seen."""
         return frozenset([Reconstructs, BoundsLikelihood]) if self.config.variant == "gan" else frozenset()

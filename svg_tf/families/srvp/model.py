@@ -63,6 +63,7 @@ class SRVP(VideoPredictor):
     """The model of `config` with fresh weights. Used like `SVG`; batches are {"frames": [B, T >= k, H, W, C]}."""
 
     config_class = SRVPConfig
+    deterministic = False  # y_1 is a sample also where there are no z_t
     reconstruction = "decoded from states whose first one and latents are the posteriors'"
 
     def __init__(self, config: SRVPConfig | None = None, **kwargs):
@@ -85,11 +86,6 @@ class SRVP(VideoPredictor):
                 )  # of the state, which is float32
         self.z_dim, self.n_euler = z_dim, c.n_euler
         self.built = True
-
-    @property
-    def stochastic(self) -> bool:
-        """Whether there are latents z_t; y_1 is a sample also where there are none."""
-        return self.config.stochastic
 
     @property
     def lacks(self) -> frozenset:

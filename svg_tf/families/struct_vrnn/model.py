@@ -93,15 +93,6 @@ class StructVRNN(VideoPredictor):
         self.built = True
 
     @property
-    def stochastic(self) -> bool:
-        """Whether latents are sampled."""
-        return self.config.stochastic
-
-    @property
-    def deterministic(self) -> bool:
-        return not self.stochastic
-
-    @property
     def lacks(self) -> frozenset:
         uncertainty = set() if self.stochastic else {ForecastsUncertainty}
         keypoints = set() if self.config.code == "keypoints" else {ShowsKeypoints}

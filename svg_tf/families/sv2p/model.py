@@ -46,15 +46,6 @@ class SV2P(VideoPredictor):
         self.built = True
 
     @property
-    def stochastic(self) -> bool:
-        """Whether there are latents z."""
-        return self.config.stochastic
-
-    @property
-    def deterministic(self) -> bool:
-        return not self.stochastic
-
-    @property
     def varies(self) -> bool:
         """Whether each step has a z of its own."""
         return self.config.latents == "time_variant"

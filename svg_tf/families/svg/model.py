@@ -62,15 +62,6 @@ class SVG(VideoPredictor):
         self.built = True
 
     @property
-    def stochastic(self) -> bool:
-        """Whether there are latents z_t."""
-        return self.config.prior != "none"
-
-    @property
-    def deterministic(self) -> bool:
-        return not self.stochastic
-
-    @property
     def lacks(self) -> frozenset:
         return frozenset() if self.config.prior == "learned" else frozenset({ForecastsUncertainty})
 
