@@ -1,15 +1,67 @@
-"""Beam's engines: their options, what they need, and what they say when they fail. Beam itself is loaded when asked for."""
+"""What runs the tasks of a build: this process, workers of a Beam runner, or Dask's. Beam and Dask are loaded when asked for.
+
+All that is asked of an engine is to call a function with each of some tasks, each at least once. What the tasks say lies in files,
+so that no engine's way of collecting, counting or writing matters.
+"""
 
 import os
 import shutil
+from collections.abc import Callable, Sequence
+from typing import Any
+
+Run = Callable[[Callable[[Any], None], Sequence[Any]], None]
+DASK = "DaskRunner"
+"""By this name Dask itself is meant, without Beam: Beam's runner for it has no workers that are light, and leaves its cluster open."""
+_DASK_OPTIONS = ("dask_client_address", "dask_workers")
 
 
-def pipeline_options(options: list[str] | None):
+def engine(runner: str, options: list[str]) -> Run:
+    """The function that runs tasks. Raises `ValueError` in one line for what is not there, and what an engine would tell in hundreds."""
+    if runner == DASK:
+        return _dask(_given(options))
     try:
         from apache_beam.options.pipeline_options import PipelineOptions
     except ImportError as error:
         raise ValueError("A Beam runner needs the extra [beam]: pip install 'svg_tf[beam]'.") from error
-    return PipelineOptions(options or [])
+    check(runner, options)
+
+    def run(function, tasks):
+        import apache_beam as beam
+
+        with beam.Pipeline(runner=runner, options=PipelineOptions(options)) as pipeline:
+            _ = pipeline | "Tasks" >> beam.Create(tasks) | "Spread" >> beam.Reshuffle() | "Work" >> beam.Map(function)
+
+    return run
+
+
+def _given(options: list[str]) -> dict[str, str]:
+    return dict(option.lstrip("-").partition("=")[::2] for option in options)
+
+
+def _dask(given: dict[str, str]) -> Run:
+    try:
+        from dask import distributed
+    except ImportError as error:
+        raise ValueError(f"{DASK} needs the extra [dask]: pip install 'svg_tf[dask]'.") from error
+    unknown = sorted(given.keys() - set(_DASK_OPTIONS))
+    workers = given.get("dask_workers", "") or str(os.cpu_count())
+    if unknown or not workers.isdigit() or not int(workers):
+        raise ValueError(
+            f"{DASK} takes dask_client_address=HOST:PORT, of a scheduler, or dask_workers=N, processes on this machine; got {given}."
+        )
+
+    def run(function, tasks):
+        address = given.get("dask_client_address")
+        # No dashboard: nothing is opened to the network. One thread a process, for a worker is one core's.
+        local = {"n_workers": int(workers), "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": None}
+        with distributed.Client(address) if address else distributed.Client(**local) as client:
+            # A task that three workers did not survive is the fault; a worker that was killed has its tasks done by others.
+            futures = client.map(function, tasks, pure=False, retries=0, batch_size=100)
+            for future in distributed.as_completed(futures):
+                future.result()
+                future.release()
+
+    return run
 
 
 def reason(error: BaseException) -> str:
@@ -23,7 +75,7 @@ def check(runner: str, options: list[str]) -> None:
     kind = runner.removesuffix("Runner").removeprefix("Portable").lower()
     if kind not in ("flink", "spark"):
         return
-    given = dict(option.lstrip("-").partition("=")[::2] for option in options)
+    given = _given(options)
     jar = given.get(f"{kind}_job_server_jar", "")
     if "job_endpoint" in given:
         return
