@@ -37,7 +37,7 @@ class _Build(abc.ABC):
     runner: str = ""
     """DaskRunner, or a Beam runner (DirectRunner, FlinkRunner, SparkRunner, DataflowRunner); empty = build in this process."""
     beam_options: list[str] = field(default_factory=list)
-    """Options of the runner without their dashes, e.g. dask_workers=4, or direct_num_workers=4 direct_running_mode=multi_processing."""
+    """Options of the runner without their dashes, e.g. dask_workers=4."""
 
     @abc.abstractmethod
     def builder(self, **arguments):

@@ -4,7 +4,6 @@ Training reads windows of them with TensorFlow's operations (`reader`).
 """
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 

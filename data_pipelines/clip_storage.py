@@ -146,6 +146,6 @@ def fields(features: tfds.features.FeaturesDict) -> dict[str, Field]:
         plain = isinstance(feature, tfds.features.Tensor) and feature.shape.count(None) <= 1
         plain = plain and feature.get_serialized_info().np_dtype == feature.np_dtype  # not as a compressed string
         if not plain or not (feature.np_dtype == np.float32 or np.dtype(feature.np_dtype).kind in "biu"):
-            raise ValueError(f"{name}: {feature} cannot be stored; take text, whole numbers, float32, of one unknown size at most.")
+            raise ValueError(f"{name}: {feature} cannot be stored; take text, whole numbers or float32, one size unknown.")
         result[name] = Field("float32" if feature.np_dtype == np.float32 else "int64", tuple(feature.shape))
     return result

@@ -1,9 +1,9 @@
 """Where each record of a split lies: shard, byte offset, size, frames. 28 bytes a record, on disk and in memory.
 
-With the index a reader goes straight to any record; a full permutation per epoch needs no shuffle buffer, and a run that was killed
-continues at its exact position without reading what came before. It is derived data: written beside the shards when a data set is
-built, from what its workers noted of each record, and made again by one pass over the shards where it is absent or does not match
-them.
+With the index a reader goes straight to any record; a full permutation per epoch needs no shuffle buffer, and a run that was
+killed continues at its exact position without reading what came before. It is derived data: written beside the shards when a data
+set is built, from what its workers noted of each record, and made again by one pass over the shards where it is absent or does
+not match them.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """TFRecord files and `tf.train.Example` messages without TensorFlow, so that what decodes and stores clips starts at once.
 
-The message is described here and built by protobuf in a pool of its own, so that TensorFlow's, of the same name, may be there too.
-Serialized with sorted names: equal features are equal bytes.
+The message is described here and built by protobuf in a pool of its own, so that TensorFlow's, of the same name, may be there
+too. Serialized with sorted names: equal features are equal bytes.
 """
 
 import os

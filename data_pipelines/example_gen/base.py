@@ -114,11 +114,10 @@ class ClipBuilder(FileReaderBuilder, skip_registration=True):
         ]
         if not splits:
             raise ValueError(f"Nothing to build from {self.options.source!r}: the source holds no clip of {self.name}.")
-        return [
-            writing.Split(split, jobs, functools.partial(self._shard_paths, split, shard_config)) for split, jobs in splits.items()
-        ]
+        paths = functools.partial(self._shard_paths, shard_config)
+        return [writing.Split(split, jobs, functools.partial(paths, split)) for split, jobs in splits.items()]
 
-    def _shard_paths(self, split: str, shard_config, records: int, num_bytes: int) -> list[str]:
+    def _shard_paths(self, shard_config, split: str, records: int, num_bytes: int) -> list[str]:
         template, count = self._get_filename_template(split_name=split), shard_config.get_number_shards(num_bytes, records)
         return [os.fspath(template.sharded_filepath(shard_index=number, num_shards=count)) for number in range(count)]
 

@@ -1,7 +1,7 @@
 """What runs the tasks of a build: this process, workers of a Beam runner, or Dask's. Beam and Dask are loaded when asked for.
 
-All that is asked of an engine is to call a function with each of some tasks, each at least once. What the tasks say lies in files,
-so that no engine's way of collecting, counting or writing matters.
+All that is asked of an engine is to call a function with each of some tasks, at least once. What tasks leave lies in files, so that
+no engine's way of collecting, counting or writing matters.
 """
 
 import os
@@ -11,12 +11,12 @@ from typing import Any
 
 Run = Callable[[Callable[[Any], None], Sequence[Any]], None]
 DASK = "DaskRunner"
-"""By this name Dask itself is meant, without Beam: Beam's runner for it has no workers that are light, and leaves its cluster open."""
+"""By this name Dask itself is meant, without Beam, whose own runner for it leaves its cluster open."""
 _DASK_OPTIONS = ("dask_client_address", "dask_workers")
 
 
 def engine(runner: str, options: list[str]) -> Run:
-    """The function that runs tasks. Raises `ValueError` in one line for what is not there, and what an engine would tell in hundreds."""
+    """The function that runs tasks. Raises `ValueError`, one line, for what is not there."""
     if runner == DASK:
         return _dask(_given(options))
     try:
@@ -47,7 +47,8 @@ def _dask(given: dict[str, str]) -> Run:
     workers = given.get("dask_workers", "") or str(os.cpu_count())
     if unknown or not workers.isdigit() or not int(workers):
         raise ValueError(
-            f"{DASK} takes dask_client_address=HOST:PORT, of a scheduler, or dask_workers=N, processes on this machine; got {given}."
+            f"{DASK} takes dask_client_address=HOST:PORT, of a scheduler, or dask_workers=N, processes of this machine; "
+            f"got {given}."
         )
 
     def run(function, tasks):

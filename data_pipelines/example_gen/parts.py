@@ -1,7 +1,8 @@
-"""First half of a build: jobs become records, each worker's in files of its own, with what is known of each record beside them.
+"""First half of a build: jobs become records in files of each task, with what is known of each record beside them.
 
-A task is a pure function of its jobs: done twice, by two workers or again after one was killed, it leaves the same bytes. Its files
-have their names when they are whole, the description last. They lie in a folder of the unfinished data set, which goes at the end.
+A task is a pure function of its jobs: done twice, by two workers or again after one was killed, it leaves the same bytes. Its
+files have their names when they are whole, the description last. They lie in a folder of the unfinished data set, which goes at
+the end.
 No TensorFlow here.
 """
 
@@ -100,7 +101,7 @@ def _count(task: PartTask) -> None:
 
 
 def _hashed(salt, key: str) -> tuple[int, int]:
-    """128 bits by which records are ordered, as TFDS orders them; the first bit is turned, so that signed numbers have the order."""
+    """128 bits by which records are ordered, as by TFDS; each half's first bit is turned: signed numbers have the order."""
     md5 = salt.copy()
     md5.update(key.replace("\\", "/").encode("utf-8"))
     high, low = np.frombuffer(md5.digest(), ">u8").astype(np.uint64) ^ np.uint64(1 << 63)

@@ -54,7 +54,8 @@ def order(parts: list[Part], split: str) -> Ordered:
     if len(twice):
         row = int(twice[0])
         keys = [_clip_id(paths[number[n]], table[n, 2], table[n, 3]) for n in (row, row + 1)]
-        raise ValueError(f"Two records of the split {split!r} have one key: {keys[0]!r} and {keys[1]!r}. Rename one of the clips.")
+        named = f"{keys[0]!r} and {keys[1]!r}"
+        raise ValueError(f"Two records of the split {split!r} have one key: {named}. Rename one of the clips.")
     return Ordered(paths, number, *table[:, 2:].T)
 
 
@@ -81,7 +82,7 @@ def tasks(ordered: Ordered, paths: list[str]) -> list[ShardTask]:
 
 def write_shard(task: ShardTask) -> None:
     """Copies records with their checksums, which were made when they were. Done twice it leaves the same bytes."""
-    files: dict[int, object] = {}
+    files: dict[int, int] = {}
     folder, name = os.path.dirname(task.parts[0]), os.path.basename(task.path)
     temporary = os.path.join(folder, f"{name}.{socket.gethostname()}-{os.getpid()}")
     try:
@@ -89,14 +90,13 @@ def write_shard(task: ShardTask) -> None:
             for part, offset, size in zip(task.part.tolist(), task.offset.tolist(), task.size.tolist(), strict=True):
                 if part not in files:
                     if len(files) >= _OPEN_FILES:
-                        files.pop(next(iter(files))).close()
-                    files[part] = open(task.parts[part], "rb")
-                files[part].seek(offset)
-                shard.write(files[part].read(size + _FRAMING))
+                        os.close(files.pop(next(iter(files))))
+                    files[part] = os.open(task.parts[part], os.O_RDONLY)
+                shard.write(os.pread(files[part], size + _FRAMING, offset))
         os.replace(temporary, task.path)
     finally:
         for file in files.values():
-            file.close()
+            os.close(file)
         pathlib.Path(temporary).unlink(missing_ok=True)
 
 

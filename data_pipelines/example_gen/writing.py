@@ -1,7 +1,7 @@
 """Jobs into shards, by whichever engine: records in parts (`parts`), then parts into shards with their index (`shards`).
 
-There is one way for all engines, this process among them. So records, order, shards and index are equal to the byte, whoever wrote
-them.
+There is one way for all engines, this process among them. So records, order, shards and index are equal to the byte, whoever
+wrote them.
 """
 
 import contextlib

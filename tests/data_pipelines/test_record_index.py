@@ -127,7 +127,8 @@ def test_a_million_records_take_28_bytes_each(tmp_path):
     with open(shard, "wb") as file:
         file.truncate(1016 * count)  # a hole, not bytes
     ones = np.ones(count, np.int64)
-    made = record_index.RecordIndex.of([str(shard)], 0 * ones, 1016 * np.arange(count), 1000 * ones, 13 * ones, 3 * ones, 90 * ones)
+    columns = 0 * ones, 1016 * np.arange(count), 1000 * ones, 13 * ones, 3 * ones, 90 * ones
+    made = record_index.RecordIndex.of([str(shard)], *columns)
     record_index.save(made, str(tmp_path), "train")
     index = record_index.load(str(tmp_path), "train", [str(shard)], SHAPE)
     assert equal(index, made) and sum(getattr(index, name).nbytes for name in record_index._COLUMNS) == 28 * count

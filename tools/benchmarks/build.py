@@ -2,18 +2,19 @@
 
     python tools/benchmark.py build [--source KTH_FOLDER] [--json FILE]
     python tools/benchmark.py build --source-gigabytes 4 --raw --size 256 --ranges all
-    python tools/benchmark.py build --clips 400 --clip-frames 300 --workers 1 2 --engine dask
+    python tools/benchmark.py build --clips 400 --clip-frames 300 --workers 0 1 2 --engine dask
 
 Without --source a source is generated: clips of 25 frames per second with sensor noise, each with four ranges, until they have
 --source-gigabytes: 160x120 MPEG-4 as KTH's, or with --raw 320x240 uncompressed, so that few frames make many bytes. Only four
 of them are encoded; the others are hard links to these under other names, which the builder opens, decodes and stores each on
-its own, so that neither its work nor its memory is smaller. With --workers the source is built once for each count: 1 is one
-process, more are workers of the engine, whose start is counted in. The build runs in a process of its own; its peak resident memory is
-that of the whole process, TensorFlow included. Frames: those of the source. Real time: frames / 25. A large --size makes the
-output exceed memory too (TFDS's writer sorts records on disk beyond 1 GB).
+its own, so that neither its work nor its memory is smaller. With --workers the source is built once for each count: 0 is the
+build's own process, others are workers of the engine, whose start is counted in. The build runs in a process of its own; its
+peak resident memory is that of the whole process, TensorFlow included; that of the largest process that it started is told too.
+Frames: those of the source. Real time: frames / 25.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -21,6 +22,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 from data_pipelines import frame_size
@@ -59,7 +61,7 @@ def write_clip(path: pathlib.Path, seed: int, raw: bool, frames: int) -> None:
 
 
 def generate(folder: pathlib.Path, gigabytes: float, raw: bool, clips: int | None, frames: int) -> pathlib.Path:
-    """A source of `gigabytes` in all, or of so many clips. Raises `ValueError` where KTH's 600 names of clips do not suffice for that."""
+    """A source of `gigabytes` in all, or of so many clips. Raises `ValueError` where KTH's 600 names do not suffice."""
     first, source = [folder / f"distinct{i}.avi" for i in range(DISTINCT)], folder / "source"
     source.mkdir()
     for seed, path in enumerate(first):
@@ -77,9 +79,34 @@ def generate(folder: pathlib.Path, gigabytes: float, raw: bool, clips: int | Non
     raise ValueError(f"600 clips have {size / 1e9:.2f} GB, {gigabytes} were asked for; --raw makes them larger.")
 
 
+@contextlib.contextmanager
+def largest_child():
+    """Gives a list of one number: peak resident bytes of the largest process below this one, looked at each 0.2 s."""
+    largest, ended = [0], threading.Event()
+
+    def watch():
+        while not ended.wait(0.2):
+            below, entries = {os.getpid()}, []
+            for path in pathlib.Path("/proc").glob("[0-9]*/status"):
+                with contextlib.suppress(OSError):  # it has ended
+                    lines = dict(line.split(":\t", 1) for line in path.read_text().splitlines() if ":\t" in line)
+                    entries.append((int(lines["Pid"]), int(lines["PPid"]), lines.get("VmHWM", "0 kB")))
+            for process, parent, peak in sorted(entries):
+                if parent in below:
+                    below.add(process)
+                    largest[0] = max(largest[0], int(peak.split()[0]) * 1024)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield largest
+    finally:
+        ended.set()
+        thread.join()
+
+
 def build_one(source: str, data_dir: str, size, ranges: str, workers: int, engine: str) -> dict:
     """Runs in a process of its own: one build, timed, with the process's peak memory."""
-    import contextlib
     import io
 
     import tensorflow_datasets as tfds
@@ -89,8 +116,8 @@ def build_one(source: str, data_dir: str, size, ranges: str, workers: int, engin
     tfds.disable_progress_bar()
     builder = kth.Kth(config=kth.KthConfig.of(size, ranges), data_dir=data_dir, options=base.BuildOptions(source=source))
     start = time.perf_counter(), time.process_time()
-    with contextlib.redirect_stdout(io.StringIO()):
-        path = base.build(builder, **({} if workers == 1 else ENGINES[engine](workers)))
+    with contextlib.redirect_stdout(io.StringIO()), largest_child() as largest:
+        path = base.build(builder, **(ENGINES[engine](workers) if workers else {}))
     seconds, own = time.perf_counter() - start[0], time.process_time() - start[1]
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return {
@@ -99,7 +126,7 @@ def build_one(source: str, data_dir: str, size, ranges: str, workers: int, engin
         "stored_bytes": sum(file.stat().st_size for file in pathlib.Path(path).glob("*.tfrecord*")),
         "records": sum(split.num_examples for split in builder.info.splits.values()),
         "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        "worker_bytes": children.ru_maxrss * 1024,
+        "worker_bytes": largest[0],
     }
 
 
@@ -125,8 +152,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--source-gigabytes", type=float, default=0.05)
     parser.add_argument("--clips", type=int, help="generate so many clips, whatever their size")
     parser.add_argument("--clip-frames", type=int, default=480, help="frames of a generated clip")
-    parser.add_argument("--workers", type=int, nargs="+", default=[1], metavar="N", help="build once with each of these counts")
-    parser.add_argument("--engine", choices=sorted(ENGINES), default="dask", help="whose workers, for more than one")
+    parser.add_argument("--workers", type=int, nargs="+", default=[0], metavar="N", help="build once with each of these counts")
+    parser.add_argument("--engine", choices=sorted(ENGINES), default="dask", help="whose workers")
     parser.add_argument("--raw", action="store_true", help="generate uncompressed clips of 320x240")
     parser.add_argument("--ranges", choices=("sequences", "all"), default="sequences")
     parser.add_argument("--size", type=frame_size.parse, default=64, help="64, or 64x80: height x width")
@@ -188,7 +215,7 @@ def show(result: dict, stored_as: str, first_seconds: float) -> None:
     print(f"build                {result['seconds']:10.1f} s on {cores} cores ({processor:.1f} s of processor)")
     print(f"times real time      {result['times_real_time']:10.1f}")
     print(f"stored               {result['stored_bytes'] / 1e9:10.3f} GB, {result['records']} records of {stored_as} px")
-    print(f"peak resident memory {result['peak_bytes'] / 1e9:10.3f} GB; of the largest worker {result['worker_bytes'] / 1e9:.3f} GB")
+    print(f"peak resident memory {result['peak_bytes'] / 1e9:10.3f} GB; largest worker's {result['worker_bytes'] / 1e9:.3f} GB")
 
 
 if __name__ == "__main__":
