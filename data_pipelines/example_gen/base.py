@@ -197,7 +197,8 @@ def build(
                     reason = f"Building {target} failed: the disk is full: free some space and build again. Nothing was kept"
                     raise OSError(errno.ENOSPC, reason) from error
                 if isinstance(error, OSError):
-                    raise OSError(error.errno, f"Building {target} failed: {error}. Nothing was kept") from error
+                    reason = f"Building {target} failed: {error}. Nothing was kept"
+                    raise (OSError(error.errno, reason) if error.errno else OSError(reason)) from error
                 if beam_runner and not isinstance(error, ValueError):
                     raise ValueError(f"{beam_runner} could not build {target}: {engines.reason(error)}") from error
                 raise
@@ -208,8 +209,6 @@ def _is_disk_full(error: BaseException | None) -> bool:
     """Whether a full disk is the error's cause, or its cause's cause, ..."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        if os.strerror(errno.ENOSPC) in str(error):  # as an engine tells it
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -1,9 +1,10 @@
 """What runs the tasks of a build: this process, workers of a Beam runner, or Dask's. Beam and Dask are loaded when asked for.
 
-All that is asked of an engine is to call a function with each of some tasks, at least once. What tasks leave lies in files, so that
-no engine's way of collecting, counting or writing matters.
+All that is asked of an engine is to call a function with each of some tasks, at least once. What tasks leave lies in files, so
+that no engine's way of collecting, counting or writing matters.
 """
 
+import logging
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -13,6 +14,8 @@ Run = Callable[[Callable[[Any], None], Sequence[Any]], None]
 DASK = "DaskRunner"
 """By this name Dask itself is meant, without Beam, whose own runner for it leaves its cluster open."""
 _DASK_OPTIONS = ("dask_client_address", "dask_workers")
+_CONNECT = 20  # seconds
+_LOG_LEVEL = "default_sdk_harness_log_level"
 
 
 def engine(runner: str, options: list[str]) -> Run:
@@ -24,11 +27,12 @@ def engine(runner: str, options: list[str]) -> Run:
     except ImportError as error:
         raise ValueError("A Beam runner needs the extra [beam]: pip install 'svg_tf[beam]'.") from error
     check(runner, options)
+    quiet = [] if _LOG_LEVEL in _given(options) else [f"--{_LOG_LEVEL}=ERROR"]  # else 20 lines a worker
 
     def run(function, tasks):
         import apache_beam as beam
 
-        with beam.Pipeline(runner=runner, options=PipelineOptions(options)) as pipeline:
+        with beam.Pipeline(runner=runner, options=PipelineOptions([*options, *quiet])) as pipeline:
             _ = pipeline | "Tasks" >> beam.Create(tasks) | "Spread" >> beam.Reshuffle() | "Work" >> beam.Map(function)
 
     return run
@@ -52,17 +56,25 @@ def _dask(given: dict[str, str]) -> Run:
         )
 
     def run(function, tasks):
-        address = given.get("dask_client_address")
-        # No dashboard: nothing is opened to the network. One thread a process, for a worker is one core's.
-        local = {"n_workers": int(workers), "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": None}
-        with distributed.Client(address) if address else distributed.Client(**local) as client:
-            # A task that three workers did not survive is the fault; a worker that was killed has its tasks done by others.
-            futures = client.map(function, tasks, pure=False, retries=0, batch_size=100)
+        logging.getLogger("distributed").setLevel(logging.WARNING)  # of a killed worker; not 40 lines of all that went well
+        with _client(distributed, given.get("dask_client_address"), int(workers)) as client:
+            # What a killed worker had is done by others, unless it is the fault of a task that killed several.
+            futures = client.map(function, tasks, pure=False)
             for future in distributed.as_completed(futures):
                 future.result()
                 future.release()
 
     return run
+
+
+def _client(distributed, address: str | None, workers: int):
+    if not address:  # on this machine, not to be reached from others; one thread for each worker is one core for each
+        local = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "env": {"DASK_LOGGING__DISTRIBUTED": "error"}}
+        return distributed.Client(n_workers=workers, threads_per_worker=1, **local)
+    try:
+        return distributed.Client(address, timeout=_CONNECT)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"There is no Dask scheduler at {address} ({reason(error)}).") from error
 
 
 def reason(error: BaseException) -> str:

@@ -5,6 +5,7 @@ wrote them.
 """
 
 import contextlib
+import functools
 import os
 import pathlib
 import shutil
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 
 from data_pipelines import clip_encoding, files, record_index
 from data_pipelines.clips.errors import ClipError
-from data_pipelines.example_gen import engines, parts, shards
+from data_pipelines.example_gen import engines, failures, parts, shards
 
 _POLL = 0.5  # seconds
 COPIED_HERE = 1 << 30
@@ -64,7 +65,7 @@ def write(
         _read_here(every, {split.name: len(split.jobs) for split in splits}, watch)
     else:
         with _progress(folder, {split.name: len(split.jobs) for split in splits}, watch.progress):
-            run(parts.write_part, every)
+            _work(run, parts.write_part, folder, every)
     ordered, paths, skipped = {}, {}, {}
     for split in splits:
         found = [parts.read_part(task) for task in tasks[split.name]]
@@ -76,7 +77,7 @@ def write(
             lines = skipped[split.name]
             raise ClipError(f"Split {split.name!r} has no usable clip; all {len(split.jobs)} are bad, the first: {lines[0]}")
         paths[split.name] = split.shard_paths(records, int(ordered[split.name].size.sum()))
-    _copy([task for split in splits for task in shards.tasks(ordered[split.name], paths[split.name])], run)
+    _copy([task for split in splits for task in shards.tasks(ordered[split.name], paths[split.name])], folder, run)
     written = []
     for split in splits:
         index = shards.index(ordered[split.name], paths[split.name])
@@ -105,12 +106,17 @@ def _read_here(tasks: list[parts.PartTask], totals: dict[str, int], watch: Watch
         before[task.split] += parts.read_part(task).skipped
 
 
-def _copy(tasks: list[shards.ShardTask], run: engines.Run | None) -> None:
+def _work(run: engines.Run, function: Callable[[Any], None], folder: str, tasks: list[Any]) -> None:
+    run(functools.partial(failures.guarded, function, folder), tasks)
+    failures.raise_what_failed(folder)
+
+
+def _copy(tasks: list[shards.ShardTask], folder: str, run: engines.Run | None) -> None:
     if run is None or sum(int(task.size.sum()) for task in tasks) <= COPIED_HERE:
         for task in tasks:
             shards.write_shard(task)
     else:
-        run(shards.write_shard, tasks)
+        _work(run, shards.write_shard, folder, tasks)
 
 
 @contextlib.contextmanager

@@ -77,7 +77,7 @@ def test_a_failing_engine_is_told_in_one_line_and_leaves_nothing(source, tmp_pat
     pytest.importorskip("apache_beam")
     with pytest.raises(base.ClipError, match="(?s)1 bad clip.*--max-bad-clips"):
         base.build(builder(source, tmp_path / "strict"), beam_runner="DirectRunner")
-    with pytest.raises(ValueError, match="DirectRunner could not build .*as person0") as raised:
+    with pytest.raises(ValueError, match="DirectRunner could not build .*: RuntimeError: no such thing as person0") as raised:
         base.build(builder(source, tmp_path / "strict", worker_jobs.fails), beam_runner="DirectRunner")
     assert "\n" not in str(raised.value)
     clip_files.nothing_built(tmp_path / "strict")
@@ -95,7 +95,7 @@ def test_dask_survives_a_killed_worker_and_gives_the_same_bytes(source, local, t
         monkeypatch.setattr(writing, "COPIED_HERE", 0)
         dask = read(builder(source, tmp_path / "there", worker_jobs.read_lightly, max_bad_clips=1), beam_options=address)
         assert sums(dask) == sums(local[0])
-        with pytest.raises(ValueError, match="DaskRunner could not build .*as person0"):
+        with pytest.raises(ValueError, match="DaskRunner could not build .*: RuntimeError: no such thing as person0"):
             read(builder(source, tmp_path / "bad", worker_jobs.fails), beam_options=address)
     clip_files.nothing_built(tmp_path / "bad")
     with pytest.raises(ValueError, match="DaskRunner takes dask_client_address=HOST:PORT"):
