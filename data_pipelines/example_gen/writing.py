@@ -57,7 +57,7 @@ def write(
 
     Raises `ValueError` (`ClipError` for bad clips) for what the source is to blame for, and what engine and disk raise.
     """
-    folder = os.path.join(directory, parts.FOLDER)
+    folder = os.path.join(os.path.abspath(directory), parts.FOLDER)  # workers may have another current one
     os.mkdir(folder)
     tasks = {split.name: parts.tasks(split.name, split.jobs, read_job, fields, folder) for split in splits}
     every = [task for of_split in tasks.values() for task in of_split]
@@ -76,7 +76,7 @@ def write(
         if not records:
             lines = skipped[split.name]
             raise ClipError(f"Split {split.name!r} has no usable clip; all {len(split.jobs)} are bad, the first: {lines[0]}")
-        paths[split.name] = split.shard_paths(records, int(ordered[split.name].size.sum()))
+        paths[split.name] = list(map(os.path.abspath, split.shard_paths(records, int(ordered[split.name].size.sum()))))
     _copy([task for split in splits for task in shards.tasks(ordered[split.name], paths[split.name])], folder, run)
     written = []
     for split in splits:
