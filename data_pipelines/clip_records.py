@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from data_pipelines import clip_storage
+from data_pipelines import clip_storage, files
 
 HEADER_BYTES, FOOTER_BYTES = 12, 4
 """TFRecord framing: length of the data and checksum of the length before the data, checksum of the data behind it."""
@@ -72,8 +72,8 @@ def _damaged(path: str, position: int, reason: str) -> ValueError:
 
 def _check_framing(path: str) -> None:
     """Walks the records' lengths, so that none is believed that the file is too short for. Raises `ValueError`."""
-    position, size = 0, os.path.getsize(path)
-    with open(path, "rb") as file:
+    position, size = 0, files.located(path).stat().st_size
+    with files.located(path).open("rb") as file:
         while position < size:
             header = file.read(HEADER_BYTES)
             length = struct.unpack("<Q", header[:8])[0] if len(header) == HEADER_BYTES else size
@@ -113,6 +113,6 @@ def read(paths: Sequence[str]) -> Iterator[Record]:
 
 def read_at(path: str, position: int, size: int) -> Record:
     """The record of `size` bytes at a known place. Raises `ValueError` where there is no clip."""
-    with open(path, "rb") as file:
+    with files.located(path).open("rb") as file:
         file.seek(position + HEADER_BYTES)
         return _parsed(path, position, file.read(size))

@@ -59,7 +59,7 @@ def load(
     """
     checks.require(isinstance(name, str) and name != "", f"name must be the name of a data set, got {name!r}.")
     if data_dir:
-        files.local(data_dir, "data_dir")
+        files.located(data_dir, "data_dir")
     request = WindowRequest(
         split=split,
         seq_len=seq_len,

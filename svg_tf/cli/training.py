@@ -50,7 +50,7 @@ def train(arguments: list[str]) -> int:
 def _train(experiment: config.ExperimentConfig, run_dir: pathlib.Path) -> int:
     from svg_tf.training import multi_worker
 
-    run_dir = files.local(run_dir, "--run-dir")
+    run_dir = files.located(run_dir, "--run-dir")
     status = _status_of(experiment, run_dir)
     if experiment.train.strategy == "multi_worker":
         multi_worker.leave(status)

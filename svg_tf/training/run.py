@@ -65,7 +65,7 @@ def load_run(run_dir, weights: Weights | None = None, image_size: frame_size.Siz
     model = families.build(experiment.model)
     if image_size is not None:
         _check_same_weights(families.build(trained), model)
-    directory, state = pathlib.Path(run_dir) / "checkpoints", TrainingState(model, with_optimizer=False)
+    directory, state = files.located(run_dir, "the run directory") / "checkpoints", TrainingState(model, with_optimizer=False)
     averaged = averaging.path_of(directory)
     if weights is None and experiment.train.averages and averaged.exists():
         weights = "averaged"
@@ -129,7 +129,7 @@ def train(
     """
     t = experiment.train
     sources.of(experiment)  # refuses frames that the data cannot have
-    run_dir = files.local(run_dir, "the run directory")
+    run_dir = files.located(run_dir, "the run directory")
     require(not run_dir.exists() or run_dir.is_dir(), f"The run directory must be a folder; {run_dir} is a file.")
     if t.deterministic:
         tf.config.experimental.enable_op_determinism()

@@ -56,8 +56,8 @@ def publish(log_dir, pictures: Mapping[str, str | pathlib.Path], step: int) -> N
     """Shows figures in TensorBoard's Images tab: tag -> PNG or GIF file (GIFs animate)."""
     import tensorflow as tf
 
-    writer = tf.summary.create_file_writer(str(pathlib.Path(log_dir) / "figures"))
+    writer = tf.summary.create_file_writer(str(files.located(log_dir) / "figures"))
     with writer.as_default():
         for tag, path in pictures.items():
-            summaries.picture(tag, pathlib.Path(path), step)
+            summaries.picture(tag, files.located(path), step)
     writer.close()
