@@ -42,7 +42,8 @@ def watched():
     try:
         yield
     except LOST as error:
-        raise WorkerLost(f"{who(error)} Start all workers again (exit status 75): they go on from the last checkpoint.") from error
+        advice = "Start all workers again (exit status 75): they go on from the last checkpoint."
+        raise WorkerLost(f"{who(error)} {advice}") from error
     finally:
         logger.setLevel(level)
 

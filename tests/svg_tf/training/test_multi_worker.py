@@ -98,7 +98,7 @@ def test_two_workers_equal_one_and_go_on_after_one_was_stopped_and_one_was_lost(
     assert last_step(tmp_path / "two") == 3
     (chief, message), (lost, _) = ended(start(tmp_path / "two", 2, signal.SIGKILL, 5))
     assert (chief, lost) == (75, -signal.SIGKILL), message[-3000:]
-    named = r"^Of this job's 2 workers, index 1 \(at 127.0.0.1:[0-9]+\) is gone\. Start all workers again \(exit status 75\): they go on"
+    named = r"^Of this job's 2 workers, index 1 \(at 127\.0\.0\.1:[0-9]+\) is gone\. Start all workers again \(exit status 75\)"
     assert re.search(named, message, re.MULTILINE), message[-3000:]
     assert last_step(tmp_path / "two") == 4
     for code, error in ended(start(tmp_path / "two", 2)):
