@@ -198,7 +198,7 @@ def _fit(model, experiment, strategy, step, epoch, until, steps_per_epoch, callb
     """`fit` from `step` on, by Keras or, on several machines, by the loop of `multi_worker`."""
     several = experiment.train.strategy == "multi_worker"
     share = cluster.shard(strategy) if several else (0, 1)
-    train_data = load_data(experiment, "train", start_batch=step, shard=share)
+    train_data = load_data(experiment, "train", start_batch=step, shard=share, service=experiment.data.service)
     held_out = load_data(experiment, "validation", shuffle=False, repeat=False, drop_remainder=several, shard=share)
     arguments = {
         "validation_data": held_out.take(experiment.eval.validation_steps),
