@@ -1,4 +1,7 @@
-"""Evaluates a small model on 40 sequences, and draws samples for figures of 20. Arguments: folder, shard (or none), logical devices, hang: in its second chunk."""
+"""Evaluates a small model on 40 sequences, and draws samples of 20 as figures do.
+
+Arguments: folder, shard (or none), logical devices, hang: in its second chunk.
+"""
 
 import sys
 import time
