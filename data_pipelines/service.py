@@ -38,9 +38,7 @@ def read(text: str, make: Callable[[tuple[int, int]], tf.data.Dataset]) -> tf.da
     Raises `ValueError` for an address that does not answer. While it is read: `tf.errors.InvalidArgumentError` for a batch out
     of turn.
     """
-    found = addresses(text)
-    for address in found:
-        _check_answers(address)
+    found = check(text)
     parts = [_part(address, make((index, len(found)))) for index, address in enumerate(found)]
     turns = tf.data.Dataset.range(len(parts)).repeat()
     settings = tf.data.Options()
@@ -62,9 +60,13 @@ def _part(address: str, dataset: tf.data.Dataset) -> tf.data.Dataset:
     return tf.data.Dataset.zip((tf.data.Dataset.counter(), sent)).map(checked, deterministic=True)
 
 
-def _check_answers(address: str) -> None:
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWERS_WITHIN).close()
-    except OSError as error:
-        raise ValueError(f"There is no tf.data service at {address} ({error.strerror or error}).") from error
+def check(text: str) -> list[str]:
+    """The addresses. Raises `ValueError` for one where nobody listens."""
+    found = addresses(text)
+    for address in found:
+        host, _, port = address.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWERS_WITHIN).close()
+        except OSError as error:
+            raise ValueError(f"There is no tf.data service at {address} ({error.strerror or error}).") from error
+    return found

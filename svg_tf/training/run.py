@@ -18,7 +18,7 @@ import keras
 import tensorflow as tf
 
 import data_pipelines
-from data_pipelines import files, frame_size
+from data_pipelines import files, frame_size, service
 from data_pipelines.checks import require
 from svg_tf import families, sources, summaries
 from svg_tf.config import ExperimentConfig
@@ -129,6 +129,7 @@ def train(
     """
     t = experiment.train
     sources.of(experiment)  # refuses frames that the data cannot have
+    _check_places(experiment.data)
     run_dir = files.located(run_dir, "the run directory")
     require(not run_dir.exists() or run_dir.is_dir(), f"The run directory must be a folder; {run_dir} is a file.")
     if t.deterministic:
@@ -145,6 +146,15 @@ def train(
             stack.enter_context(files.locked(run_dir, "trains in"))
             run_dir = open_run(experiment, run_dir)
         return _train(experiment, run_dir, strategy, verbose, tuple(callbacks), stack)
+
+
+def _check_places(data) -> None:
+    """Raises `ValueError` for folders in stores that are not known, and services that are not there."""
+    for name, place in (("data.data_dir", data.data_dir), ("data.moving_mnist.digits_dir", data.moving_mnist.digits_dir)):
+        if place:
+            files.located(place, name)
+    if data.service:
+        service.check(data.service)
 
 
 def _train(experiment, run_dir, strategy, verbose, more, stack) -> VideoPredictor:
