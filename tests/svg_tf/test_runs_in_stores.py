@@ -13,6 +13,7 @@ import tensorflow as tf
 from data_pipelines import files
 from svg_tf import cli, training
 from svg_tf.training import checkpoints
+from tests import object_store
 from tests.data_pipelines import media
 from tests.svg_tf import tiny_models
 
@@ -29,11 +30,8 @@ class Kill(keras.callbacks.Callback):
 
 @pytest.fixture(scope="module")
 def store():
-    def refuse(*arguments, **options):
-        raise tf.errors.UnimplementedError(None, None, "Objects have no other names.")
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tf.io.gfile, "rename", refuse)
+        object_store.emulate(patch)
         yield files.located(f"ram://{secrets.token_hex(6)}")
 
 
