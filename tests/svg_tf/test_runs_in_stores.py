@@ -32,7 +32,9 @@ class Kill(keras.callbacks.Callback):
 def store():
     with pytest.MonkeyPatch.context() as patch:
         object_store.emulate(patch)
+        tf.config.run_functions_eagerly(True)  # so few steps are done before a graph is made
         yield files.located(f"ram://{secrets.token_hex(6)}")
+        tf.config.run_functions_eagerly(False)
 
 
 def main(*arguments):
@@ -67,7 +69,8 @@ def run(store):
 
 def test_a_killed_run_goes_on(run):
     names = sorted(path.name for path in (run / "checkpoints").iterdir())
-    assert [name for name in names if name.startswith("step-")] == [f"step-{n:08d}.npz" for n in (4, 6, 8)]
+    steps = ("00000004.npz", "00000006.damaged", "00000006.npz", "00000008.npz")
+    assert names == ["best.npz", *(f"step-{step}" for step in steps)]
     assert not [path for path in run.glob("**/*") if path.name.startswith(".")]
     steps = []
     for path in (run / "logs" / "train").glob("events*"):
@@ -82,30 +85,28 @@ def test_a_killed_run_goes_on(run):
         np.testing.assert_array_equal(one, other)
 
 
-def test_it_is_evaluated_alone_and_together_compared_and_shown(run, store, capsys):
-    assert main("evaluate", run) == 0
-    assert main("evaluate", run, "--out", store / "again", "--shard", "0/2") == 0
-    assert (store / "again" / "report.json").read_bytes() == (run / "evaluation" / "report.json").read_bytes()
-    assert not (run / "evaluation" / "unfinished").exists() and not (store / "again" / "unfinished").exists()
+def test_it_is_evaluated_compared_and_shown(run, store, capsys):
+    out = run / "evaluation"
+    assert main("evaluate", run, "--shard", "0/2") == 0
+    assert (out / "curves.png").is_file() and not (out / "unfinished").exists()
     assert main("evaluate", run) == 2 and "exists: the evaluation there is complete" in capsys.readouterr().err
+    (store / "again").put_folder(files.near(out), "report.json")
     assert main("compare", f"a={run}", f"b={store / 'again'}", "--out", store / "both") == 0
     assert json.loads((store / "both" / "comparison.json").read_text())
     assert main("figures", run, "--figure", "3", "--n-samples", 2, "--sequences", 1) == 0
     assert (run / "figures" / "figure3.json").is_file() and list((run / "logs" / "figures").glob("events*"))
-    assert main("generate", run, "--out", store / "samples.gif", "--sequences", 1, "--n-samples", 2) == 0
-    assert (store / "samples.gif").read_bytes()[:4] == b"GIF8"
-    assert main("slim", run, "--out", store / "slim") == 0 and training.load_run(str(store / "slim")).step == 8
+    assert main("slim", run, "--out", store / "slim") == 0 and (store / "slim" / "config.json").is_file()
 
 
 def test_it_is_exported_and_used(run, store):
-    pytest.importorskip("tensorflow_serving")
+    tf.config.run_functions_eagerly(False)
     model = store / "models" / "tiny"
-    for version in ("1", "2"):
-        assert main("export", run, "--out", model, "--n-samples", 2, "--evaluation", run / "evaluation") == 0
-        assert (model / version / "saved_model.pb").is_file() and (model / "models.config").is_file()
-    clip = store / "videos" / "test" / "test1"
+    files.write(model / "1" / "saved_model.pb", "of another export")
+    assert main("export", run, "--out", model, "--n-samples", 2, "--no-warmup") == 0
+    assert (model / "2" / "saved_model.pb").is_file() and (model / "models.config").is_file()
     out = store / "out.npz"
-    assert main("predict", "--input", clip, "--out", out, "--model", model, "--n-past", 2, "--n-samples", 2) == 0
+    clip = ("--input", store / "videos" / "test" / "test1", "--n-past", 2)
+    assert main("predict", *clip, "--out", out, "--model", model, "--n-samples", 2) == 0
     with out.open("rb") as stream, np.load(stream, allow_pickle=False) as answer:
         assert answer["futures"].shape == (2, 3, 32, 32, 1)
 
