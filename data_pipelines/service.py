@@ -6,6 +6,7 @@ from any start. What arrives is numbered, and a number out of turn (a service wi
 stops the reading.
 """
 
+import contextlib
 import re
 import socket
 from collections.abc import Callable
@@ -16,6 +17,23 @@ from data_pipelines.checks import require
 
 _ADDRESS = re.compile(r"(?:grpc://)?([A-Za-z0-9_.-]+|\[[0-9a-fA-F:]+\]):([0-9]{1,5})")
 ANSWERS_WITHIN = 10.0  # seconds
+_OUT_OF_TURN = "sends its batches out of turn: it must have one worker, which lives all the while."
+
+
+class OutOfTurnError(RuntimeError):
+    """A service has sent another batch than the next one. What reads it can start again where it stopped."""
+
+
+@contextlib.contextmanager
+def watched():
+    """Within it TensorFlow's error for a batch out of turn becomes `OutOfTurnError`, in one line."""
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        found = re.search(f"The tf.data service at [^ ]+ {re.escape(_OUT_OF_TURN)}", error.message or "")
+        if found is None:
+            raise
+        raise OutOfTurnError(found[0]) from error
 
 
 def addresses(text: str) -> list[str]:
@@ -50,7 +68,7 @@ def _part(address: str, dataset: tf.data.Dataset) -> tf.data.Dataset:
     sent = dataset.enumerate().apply(
         tf.data.experimental.service.distribute(tf.data.experimental.service.ShardingPolicy.OFF, f"grpc://{address}")
     )
-    wrong = f"The tf.data service at {address} sends its batches out of turn: it must have one worker, which lives all the while."
+    wrong = f"The tf.data service at {address} {_OUT_OF_TURN}"
 
     def checked(expected, arrived):
         number, batch = arrived

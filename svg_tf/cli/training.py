@@ -58,12 +58,13 @@ def _train(experiment: config.ExperimentConfig, run_dir: pathlib.Path) -> int:
 
 
 def _status_of(experiment: config.ExperimentConfig, run_dir: pathlib.Path) -> int:
+    from data_pipelines import service
     from svg_tf import training
     from svg_tf.training import callbacks, multi_worker
 
     try:
         training.train(experiment, run_dir)
-    except (callbacks.Preempted, multi_worker.WorkerLost, files.InUseError) as stopped:
+    except (callbacks.Preempted, multi_worker.WorkerLost, files.InUseError, service.OutOfTurnError) as stopped:
         print(f"svg-tf: {stopped}", file=sys.stderr)
         return command_line.INTERRUPTED if getattr(stopped, "signal", None) == signal.SIGINT else EXIT_AGAIN
     print(f"Run: {run_dir}\nWatch: tensorboard --logdir {run_dir / 'logs'}")

@@ -125,7 +125,8 @@ def train(
 
     Raises `ValueError` for a directory with another configuration, and for frames that the data cannot have, `files.InUseError`
     where another process trains in it, `FloatingPointError` at a loss that is not finite, `callbacks.Preempted` after SIGTERM or
-    SIGINT, once a checkpoint is saved, `multi_worker.WorkerLost` where another worker of the job is gone.
+    SIGINT, once a checkpoint is saved, `multi_worker.WorkerLost` where another worker of the job is gone,
+    `service.OutOfTurnError` where a tf.data service is out of turn.
     """
     t = experiment.train
     sources.of(experiment)  # refuses frames that the data cannot have
@@ -135,6 +136,7 @@ def train(
     if t.deterministic:
         tf.config.experimental.enable_op_determinism()
     with contextlib.ExitStack() as stack:
+        stack.enter_context(service.watched())
         if t.strategy == "multi_worker":
             stack.enter_context(multi_worker.watched())
         strategy = cluster.strategy(t.strategy)
