@@ -14,7 +14,7 @@
 #   DIGITS_DIR=FOLDER   the four MNIST .gz files, if they should not be downloaded
 #   SEEDS="0 1 2"       SPLIT=test (validation to choose settings)       SEQUENCES=256
 #   ONCE="NAME ..."     models of the first seed alone, e.g. ONCE="sv2p-variant cdna"
-#   EPOCHS=12           of 600 steps, for all models; SV2P's phases and scheduled sampling shrink with them
+#   EPOCHS=12           of 600 steps, for all models; phases, warm-ups and scheduled sampling shrink with them
 #   JOBS=2              runs at a time, each on its share of the cores: models this small do 1.4 times the work in two
 #                       processes on a core each than in one on two cores. With one GPU: JOBS=1
 . "$(dirname "$0")/setup_env.sh" plots
@@ -71,14 +71,21 @@ one_run() { # RUN PRESET SEED [flags]: trains and evaluates, its lines marked wi
     local run=$1 preset=$2 seed=$3
     shift 3
     local own=()
-    [ -z "$epochs" ] || own=(--train.epochs "$epochs")
-    case $preset in
-        *_sv2p | *_sv2p_variant) # the presets' phases are those of 12 epochs: 25, 25 and 10 % of the run
-            [ -z "$epochs" ] || own+=(--model.generator-steps $((epochs * 150)) --model.latent-steps $((epochs * 150)))
-            [ -z "$epochs" ] || own+=(--model.beta-warmup-steps $((epochs * 60)))
-            ;;
-    esac
-    case $preset in *_sv2p*) [ -z "$epochs" ] || own+=(--model.sampling-k $((epochs * 25 / 3))) ;; esac
+    if [ -n "$epochs" ]; then # the presets' phases are those of 12 epochs
+        own=(--train.epochs "$epochs")
+        case $preset in
+            *mnist_mini | *_mini_fp | *_mini_spatial) own+=(--model.beta-warmup-steps $((epochs * 250))) ;;
+            *_sv2p | *_sv2p_variant) # 25, 25 and 10 % of the run
+                own+=(--model.generator-steps $((epochs * 150)) --model.latent-steps $((epochs * 150)))
+                own+=(--model.beta-warmup-steps $((epochs * 60)))
+                ;;
+            *_savp*) # the KL's weight rises from a sixth to a third of the run; the rate falls in the last third
+                own+=(--model.beta-start-step $((epochs * 100)) --model.beta-end-step $((epochs * 200)))
+                own+=(--train.optimizer.schedule.steps $((epochs * 200)))
+                ;;
+        esac
+        case $preset in *_sv2p* | *_savp*) own+=(--model.sampling-k $((epochs * 25 / 3))) ;; esac
+    fi
     {
         $svg_tf train "$preset" --run-dir "$run" --train.seed "$seed" --data.moving-mnist.digits-dir "$digits" "${own[@]}" "$@"
         [ -e "$run/evaluation/report.json" ] ||
