@@ -191,7 +191,7 @@ def at(experiment: ExperimentConfig, name: str | None = None, data_dir=None, dig
 
 
 def without_folders(experiment: ExperimentConfig) -> ExperimentConfig:
-    """The experiment without the folders of this machine."""
+    """The experiment without the folders and hosts of this machine."""
     data = experiment.data
     digits = dataclasses.replace(data.moving_mnist, digits_dir=None)
-    return dataclasses.replace(experiment, data=dataclasses.replace(data, data_dir=None, moving_mnist=digits))
+    return dataclasses.replace(experiment, data=dataclasses.replace(data, data_dir=None, service=None, moving_mnist=digits))
