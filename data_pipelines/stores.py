@@ -10,7 +10,9 @@ import contextlib
 import errno
 import fnmatch
 import functools
+import importlib.util
 import io
+import logging
 import os
 import pathlib
 import re
@@ -25,6 +27,8 @@ OBJECT_STORES = frozenset({"gs", "s3", "az", "oss"})
 """They show an object when it has been sent as a whole, and rename by copying."""
 _OF_EPATH = frozenset({"gs", "s3", "az", "hf"})
 _BLOCK = 1 << 18
+_PLUGIN = "tensorflow_io"
+log = logging.getLogger(__name__)
 
 
 def schemes() -> list[str]:
@@ -38,16 +42,31 @@ def schemes() -> list[str]:
 def located(text: str, what: str) -> "StorePath":
     """The place at `scheme://...`. Raises `ValueError` in one line where TensorFlow does not know the scheme."""
     scheme, known = SCHEME.match(text)[1], schemes()
+    if scheme not in known and _load_plugin():
+        known = schemes()
     if scheme not in known:
         raise ValueError(
             f"{what}: {scheme}:// is not supported, got {text!r}. TensorFlow's file system layer knows "
-            f"{', '.join(f'{name}://' for name in known)} here; add a plugin for it, copy the files, or mount the store."
+            f"{', '.join(f'{name}://' for name in known)} here; install TensorFlow I/O, copy the files, or mount the store."
         )
     host, _, _ = SCHEME.sub("", text, count=1).partition("/")
     if not host or (scheme == "hdfs" and ":" not in host):
         raise ValueError(f"{what} must be {scheme}://{'HOST:PORT' if scheme == 'hdfs' else 'NAME'}/..., got {text!r}.")
     _register(*known)
     return StorePath(text)
+
+
+@functools.cache
+def _load_plugin() -> bool:
+    """Whether TensorFlow I/O, which has more stores, is there and fits this TensorFlow."""
+    if importlib.util.find_spec(_PLUGIN) is None:
+        return False
+    try:
+        importlib.import_module(_PLUGIN)
+    except Exception as error:  # it raises whatever loading a library of another version raises
+        log.warning("%s cannot be loaded (%s).", _PLUGIN, next(iter(str(error).splitlines()), type(error).__name__))
+        return False
+    return True
 
 
 @functools.cache

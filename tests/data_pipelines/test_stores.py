@@ -1,10 +1,12 @@
 """Paths of stores: TensorFlow's own one in memory, `ram://`, once as it is, and once without renaming, as object stores are."""
 
 import errno
+import importlib
 import io
 import logging
 import pathlib
 import secrets
+import sys
 
 import numpy as np
 import pytest
@@ -109,7 +111,7 @@ def test_claims(store):
 @pytest.mark.parametrize("address", ["s3x://bucket/data", "s3x:/bucket", "https://host/x"])
 def test_an_unknown_store_is_refused_in_one_line(address):
     scheme = address.partition(":")[0]
-    message = rf"^data: {scheme}:// is not supported, got .*knows .*ram://.* here; add a plugin"
+    message = rf"^data: {scheme}:// is not supported, got .*knows .*ram://.* here; install TensorFlow I/O, copy"
     with pytest.raises(ValueError, match=message) as raised:
         files.located(address, "data")
     assert "\n" not in str(raised.value)
@@ -129,6 +131,25 @@ def test_other_schemes(tmp_path, monkeypatch):
         files.located(pathlib.Path("hdfs:///user/me"))  # without its host pathlib would make a host of the first folder
     assert str(files.located("hdfs://name:8020/user")) == "hdfs://name:8020/user"
     assert files.located("~") == pathlib.Path.home() and files.located("a:b") == pathlib.Path("a:b")
+
+
+def test_stores_of_tensorflow_io(tmp_path, monkeypatch, caplog):
+    known = ["", "file", "ram"]
+    monkeypatch.setattr(tf.io.gfile, "get_registered_schemes", lambda: list(known))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "tensorflow_io", raising=False)
+    for content, message in (("raise OSError('undefined symbol: x')", "cannot be loaded (undefined symbol: x)"), ("", "")):
+        (tmp_path / "tensorflow_io.py").write_text(content)
+        importlib.invalidate_caches()
+        stores._load_plugin.cache_clear()
+        if message:
+            with pytest.raises(ValueError, match="s3:// is not supported"):
+                files.located("s3://bucket/data")
+            assert message in caplog.text
+        else:
+            monkeypatch.setattr(importlib, "import_module", lambda name: known.append("s3"))
+            assert str(files.located("s3://bucket/data")) == "s3://bucket/data"
+    stores._load_plugin.cache_clear()
 
 
 def test_errors_of_a_store_are_those_of_the_system(store, monkeypatch):
