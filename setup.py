@@ -11,7 +11,8 @@ SHIPPED = ("smmnist_mini",)  # small trained runs that `svg_tf.from_preset` find
 EXTRAS = {
     "demo": ["scikit-learn>=1.5"],
     "video": ["av>=14"],
-    "beam": ["apache-beam>=2.65", "google-crc32c>=1.5"],
+    "beam": ["apache-beam>=2.65"],
+    "dask": ["distributed>=2025.1"],
     "serving": ["tensorflow-serving-api>=2.19,<2.22", "requests>=2.31"],
     "plots": ["matplotlib>=3.8"],
     "tfx": ["tfx>=1.21,<1.22", "av>=14", "matplotlib>=3.8"],
@@ -94,6 +95,8 @@ setup(
         "importlib_resources",
         "tensorboard>=2.19,<2.22",
         "tensorflow-metadata>=1.16",
+        "protobuf>=4.25",
+        "google-crc32c>=1.5",
         "numpy>=1.26",
         "pillow>=10",
         "tyro>=0.9",

@@ -6,8 +6,10 @@ import io
 import os
 import pathlib
 import zipfile
+from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 from numpy.lib import format as npy
 
 from data_pipelines import files
@@ -62,17 +64,17 @@ def save_together(path: str | os.PathLike, arrays: dict[str, np.ndarray]) -> Non
         np.savez(stream, **arrays)
 
 
-def load_together(path: str | os.PathLike, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """int64 arrays [N] or [] of an uncompressed .npz file by name. Raises `ArrayError` naming the file for anything else."""
+def load_together(path: str | os.PathLike, dtypes: Mapping[str, npt.DTypeLike]) -> dict[str, np.ndarray]:
+    """Arrays [N] or [] of an uncompressed .npz file by name. Raises `ArrayError` naming the file for anything else."""
     try:
         place = files.located(path)
         with place.open("rb") as stream, zipfile.ZipFile(stream) as archive:
-            return {name: _member(archive, place, name) for name in names}
+            return {name: _member(archive, place, name, np.dtype(dtype)) for name, dtype in dtypes.items()}
     except (OSError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise ArrayError(f"{path} cannot be read ({error}).") from error
 
 
-def _member(archive: zipfile.ZipFile, path: pathlib.Path, name: str) -> np.ndarray:
+def _member(archive: zipfile.ZipFile, path: pathlib.Path, name: str, dtype: np.dtype) -> np.ndarray:
     try:
         member = archive.getinfo(f"{name}.npy")
     except KeyError:
@@ -80,4 +82,4 @@ def _member(archive: zipfile.ZipFile, path: pathlib.Path, name: str) -> np.ndarr
     if member.compress_type != zipfile.ZIP_STORED or member.file_size > path.stat().st_size:
         raise ArrayError(f"{path}: {name} must be stored as it is, within the file's {path.stat().st_size} bytes.")
     with archive.open(member) as stream:
-        return _read(stream, member.file_size, np.dtype(np.int64), f"{path}: {name}")
+        return _read(stream, member.file_size, dtype, f"{path}: {name}")

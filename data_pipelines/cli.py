@@ -35,9 +35,9 @@ class _Build(abc.ABC):
     overwrite: bool = False
     """Replace a data set of the same name and version."""
     runner: str = ""
-    """Beam runner (DirectRunner, FlinkRunner, SparkRunner, DataflowRunner); empty = build in this process."""
+    """DaskRunner, or a Beam runner (DirectRunner, FlinkRunner, SparkRunner, DataflowRunner); empty = build in this process."""
     beam_options: list[str] = field(default_factory=list)
-    """Options of the Beam pipeline without their dashes, e.g. direct_num_workers=4 direct_running_mode=multi_processing."""
+    """Options of the runner without their dashes, e.g. dask_workers=4."""
 
     @abc.abstractmethod
     def builder(self, **arguments):

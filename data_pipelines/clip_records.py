@@ -4,18 +4,13 @@ Training reads windows of them with TensorFlow's operations (`reader`).
 """
 
 import math
-import os
-import struct
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
-from data_pipelines import clip_storage, files
+from data_pipelines import clip_encoding, files, tf_records
 
-HEADER_BYTES, FOOTER_BYTES = 12, 4
-"""TFRecord framing: length of the data and checksum of the length before the data, checksum of the data behind it."""
 _BLOCK_FRAMES, _BLOCK_BYTES = 64, 1 << 26
 
 
@@ -41,7 +36,7 @@ class Record(NamedTuple):
 
     @property
     def chunks(self) -> Sequence[bytes]:
-        return self.features[clip_storage.STORED].bytes_list.value
+        return self.features[clip_encoding.STORED].bytes_list.value
 
     def text(self, name: str) -> bytes:
         """A string of the record; empty where it has none of that name."""
@@ -55,7 +50,7 @@ class Record(NamedTuple):
         step = max(min(_BLOCK_FRAMES // shape[-1], _BLOCK_BYTES // math.prod(shape)), 1)
         try:
             for first in range(0, len(self.chunks), step):
-                frames = clip_storage.inflate_chunks(self.chunks[first : first + step], shape)[:left]
+                frames = clip_encoding.inflate_chunks(self.chunks[first : first + step], shape)[:left]
                 left -= len(frames)
                 if len(frames):
                     yield frames
@@ -70,24 +65,12 @@ def _damaged(path: str, position: int, reason: str) -> ValueError:
     return ValueError(f"{path} is damaged at byte {position} ({reason}). {advice}")
 
 
-def _check_framing(path: str) -> None:
-    """Walks the records' lengths, so that none is believed that the file is too short for. Raises `ValueError`."""
-    position, size = 0, files.located(path).stat().st_size
-    with files.located(path).open("rb") as file:
-        while position < size:
-            header = file.read(HEADER_BYTES)
-            length = struct.unpack("<Q", header[:8])[0] if len(header) == HEADER_BYTES else size
-            if length > size - position - HEADER_BYTES - FOOTER_BYTES:
-                raise _damaged(path, position, "a record that ends behind the end of the file")
-            position = file.seek(length + FOOTER_BYTES, os.SEEK_CUR)
-
-
 def _parsed(path: str, position: int, data: bytes) -> Record:
     try:
-        record = Record(path, position, data, tf.train.Example.FromString(data).features.feature)
+        record = Record(path, position, data, tf_records.parse(data))
         reason = "no frames"
-    except Exception as error:  # protobuf's error classes differ between its implementations
-        record, reason = None, type(error).__name__
+    except ValueError as error:
+        record, reason = None, str(error)
     if record is None or len(record.features["num_frames"].int64_list.value) != 1 or record.num_frames < 1 or not record.chunks:
         raise ValueError(f"{path}: the record at byte {position} is not a clip ({reason}). Build the data set again.")
     return record
@@ -98,21 +81,17 @@ def read(paths: Sequence[str]) -> Iterator[Record]:
 
     Raises `ValueError`, naming file and place, for one that is damaged or no clip."""
     for path in paths:
-        _check_framing(path)
-        position, stream = 0, iter(tf.data.TFRecordDataset(path, buffer_size=1 << 18))
-        while True:
+        place = files.located(path)
+        with place.open("rb") as file:
             try:
-                data = next(stream).numpy()
-            except StopIteration:
-                break
-            except tf.errors.OpError as error:
-                raise _damaged(path, position, error.message) from error
-            yield _parsed(path, position, data)
-            position += HEADER_BYTES + len(data) + FOOTER_BYTES
+                for position, data in tf_records.read(file, place.stat().st_size):
+                    yield _parsed(path, position, data)
+            except tf_records.Damaged as error:
+                raise _damaged(path, error.position, error.reason) from error
 
 
 def read_at(path: str, position: int, size: int) -> Record:
     """The record of `size` bytes at a known place. Raises `ValueError` where there is no clip."""
     with files.located(path).open("rb") as file:
-        file.seek(position + HEADER_BYTES)
+        file.seek(position + tf_records.HEADER_BYTES)
         return _parsed(path, position, file.read(size))

@@ -14,7 +14,6 @@ They are no feature class of our own, which only programs with this package coul
 """
 
 import math
-import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,13 +21,9 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-CHUNK_FRAMES = 6
-"""K unless a data set says otherwise: a window of 20 inflates 25 frames on average; larger chunks pack tighter."""
-
+from data_pipelines.clip_encoding import CHUNK_FRAMES, STORED, Field
 
 MAX_CHUNK_BYTES = 1 << 28
-STORED = "frame_chunks"
-"""The feature that holds the frames."""
 FRAME_STATES, CLIP_STATES = ("positions", "velocities", "collisions"), ("digit_ids",)
 """True states of Moving MNIST, of each frame and of a clip."""
 
@@ -46,7 +41,7 @@ def clip_features(
     Args:
       height, width, channels: shape of a frame, in pixels.
       extra: further features of the data set by name, e.g. `{"action": tfds.features.Text()}`.
-      chunk_frames: K, frames in a chunk (as in `encode_clip`).
+      chunk_frames: K, frames in a chunk (as in `clip_encoding.encode_clip`).
       per_frame: float32 values of each frame by name and shape, e.g. `{"actions": (4,)}` for [T, 4]; to be given to
         `encode_clip`. Readers hand them out on demand: `data_pipelines.load(..., tensors=("frames", "actions"))`.
 
@@ -65,46 +60,6 @@ def clip_features(
     }
     values = {name: tfds.features.Tensor(shape=(None, *shape), dtype=np.float32) for name, shape in (per_frame or {}).items()}
     return tfds.features.FeaturesDict(features | values | (extra or {}))
-
-
-def encode_clip(
-    frames: np.ndarray,
-    *,
-    clip_id: str,
-    source: str,
-    group: str,
-    first_frame: int = 0,
-    chunk_frames: int = CHUNK_FRAMES,
-    per_frame: Mapping[str, np.ndarray] | None = None,
-) -> dict[str, Any]:
-    """One clip as an example for `clip_features`; further features are added by the caller.
-
-    Args:
-      frames: uint8 [T, H, W, C], T >= 1.
-      per_frame: finite numbers [T, ...] by name, as declared in `clip_features`; stored as float32.
-    Raises `ValueError` for another type or shape.
-    """
-    if frames.dtype != np.uint8 or frames.ndim != 4 or not len(frames):
-        raise ValueError(f"{clip_id}: frames must be uint8 [T >= 1, H, W, C], got {frames.dtype} {list(frames.shape)}.")
-    values = {name: np.asarray(value, np.float32) for name, value in (per_frame or {}).items()}
-    for name, value in values.items():
-        if len(value) != len(frames) or not np.isfinite(value).all():
-            raise ValueError(
-                f"{clip_id}: {name} must be finite numbers of {len(frames)} frames, got {list(value.shape)}"
-                f"{'' if np.isfinite(value).all() else ' with some that are not finite'}."
-            )
-    padding = -len(frames) % chunk_frames
-    padded = np.concatenate([frames, np.repeat(frames[-1:], padding, axis=0)]) if padding else frames
-    chunks = padded.reshape(-1, chunk_frames, *frames.shape[1:])
-    return {
-        "frame_chunks": [np.ascontiguousarray(np.moveaxis(chunk, 0, 2)) for chunk in chunks],
-        "num_frames": len(frames),
-        "clip_id": clip_id,
-        "source": source,
-        "group": group,
-        "first_frame": first_frame,
-        **values,
-    }
 
 
 def decode(example: dict[str, Any]) -> dict[str, Any]:
@@ -150,26 +105,6 @@ def frame_shape(features: tfds.features.FeaturesDict) -> tuple[int, int, int, in
     return height, width, channels, chunk_frames
 
 
-def inflate_chunks(chunks: Sequence[bytes], shape: Sequence[int]) -> np.ndarray:
-    """The frames of some chunks of a record, uint8 [n * K, H, W, C], padding included; `shape` is (H, W, C, K).
-
-    Takes no more memory than that. Raises `ValueError` for a chunk that is damaged or of another size.
-    """
-    height, width, channels, chunk_frames = shape
-    size = height * width * channels * chunk_frames
-    frames = np.empty((len(chunks), chunk_frames, height, width, channels), np.uint8)
-    for number, chunk in enumerate(chunks):
-        try:
-            raw = zlib.decompressobj().decompress(chunk, size + 1)
-        except zlib.error as error:
-            raise ValueError(f"A chunk of frames is damaged ({error}).") from error
-        if len(raw) != size:
-            more = "more than " if len(raw) > size else ""
-            raise ValueError(f"A chunk of frames must hold {size} bytes, got {more}{min(len(raw), size)}.")
-        frames[number] = np.moveaxis(np.frombuffer(raw, np.uint8).reshape(height, width, chunk_frames, channels), 2, 0)
-    return frames.reshape(-1, height, width, channels)
-
-
 def per_frame_names(features: tfds.features.FeaturesDict) -> list[str]:
     """Names of the features with a value of each frame: states of Moving MNIST, and what `clip_features` calls per_frame."""
     variable = [
@@ -195,3 +130,22 @@ def inflate_window(chunks: tf.Tensor, offset: tf.Tensor, length: int, shape: Seq
     by_pixel = tf.reshape(raw, [-1, height * width, chunk_frames, channels])
     frames = tf.reshape(tf.transpose(by_pixel, [0, 2, 1, 3]), [-1, height, width, channels])
     return tf.ensure_shape(frames[offset : offset + length], [length, height, width, channels])
+
+
+def fields(features: tfds.features.FeaturesDict) -> dict[str, Field]:
+    """How each feature is stored, for `clip_encoding.serialize`. Raises `ValueError` for what is stored otherwise."""
+    result = {}
+    for name, feature in features.items():
+        if name == STORED:
+            height, width, channels, chunk_frames = frame_shape(features)
+            result[name] = Field("chunks", (height, width, chunk_frames, channels))
+            continue
+        if isinstance(feature, tfds.features.Text):
+            result[name] = Field("bytes", ())
+            continue
+        plain = isinstance(feature, tfds.features.Tensor) and feature.shape.count(None) <= 1
+        plain = plain and feature.get_serialized_info().np_dtype == feature.np_dtype  # not as a compressed string
+        if not plain or not (feature.np_dtype == np.float32 or np.dtype(feature.np_dtype).kind in "biu"):
+            raise ValueError(f"{name}: {feature} cannot be stored; take text, whole numbers or float32, one size unknown.")
+        result[name] = Field("float32" if feature.np_dtype == np.float32 else "int64", tuple(feature.shape))
+    return result

@@ -13,8 +13,8 @@ import dataclasses
 import functools
 import logging
 import re
+from collections.abc import Sequence
 
-import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
@@ -32,11 +32,10 @@ class ClipsTooShort(ValueError):
 class _Records:
     """Reads single records at known places, as TensorFlow operations."""
 
-    def __init__(self, index: record_index.RecordIndex):
+    def __init__(self, index: record_index.RecordIndex, shape: Sequence[int]):
         self._paths = tf.constant(index.paths)
         self._shard, self._offset = tf.constant(index.shard), tf.constant(index.offset)
-        self._first_chunk = tf.constant(index.first_chunk)
-        self._chunks = tf.constant(np.stack([index.chunk_offset, index.chunk_size], axis=1), tf.int32)
+        self._longest = record_index.longest_chunk(shape)
 
     def record(self, record: tf.Tensor) -> tf.Tensor:
         """The serialized `tf.train.Example`, a string. Its checksum is verified: a damaged one raises DataLossError."""
@@ -51,11 +50,11 @@ class _Records:
         dataset = tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
         return dataset.take(1).get_single_element()
 
-    def chunks(self, serialized: tf.Tensor, record: tf.Tensor, first: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
+    def chunks(self, serialized: tf.Tensor, first: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
         """The zlib streams of chunks first to last (inclusive) of a serialized record, string [n]."""
-        place = self._first_chunk[record]
-        offsets, sizes = tf.unstack(self._chunks[place + first : place + last + 1], axis=1)
-        return tf.strings.substr(serialized, offsets, sizes)
+        entry = tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True)
+        chunks = tf.io.parse_single_example(serialized, {clip_storage.STORED: entry})[clip_storage.STORED]
+        return tf.strings.substr(chunks[first : last + 1], 0, self._longest)  # one that lies about its size is not inflated
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,14 +105,14 @@ class _Windows:
         result = {}
         for name in self._names:
             if name == FRAMES:
-                result[name] = self._frames(serialized, record, start)
+                result[name] = self._frames(serialized, start)
             else:
                 result[name] = self._cut(example[name], start) if name in self._per_frame else example[name]
         return result
 
-    def _frames(self, serialized, record, start):
+    def _frames(self, serialized, start):
         request, chunk = self._request, self._shape[-1]
-        chunks = self._records.chunks(serialized, record, start // chunk, (start + request.span - 1) // chunk)
+        chunks = self._records.chunks(serialized, start // chunk, (start + request.span - 1) // chunk)
         frames = clip_storage.inflate_window(chunks, start % chunk, request.span, self._shape)
         return tf.ensure_shape(frames[:: request.frame_stride], [request.seq_len, *self._shape[:-1]])
 
@@ -143,15 +142,16 @@ def load_records(name: str, request: WindowRequest, options: Options, *, data_di
     builder = catalogue.open_builder(entry.path)
     split = _existing_split(entry.name, builder, request.split)
     features = builder.info.features
-    index = record_index.load(entry.path, split, catalogue.shards(builder, split), clip_storage.frame_shape(features))
+    shape = clip_storage.frame_shape(features)
+    index = record_index.load(entry.path, split, catalogue.shards(builder, split), shape)
     index = _long_enough(index, request.span, f"{entry.name} ({split})")
-    windows = _Windows(request, features, _Records(index), entry.name)
+    windows = _Windows(request, features, _Records(index, shape), entry.name)
     order = WindowOrder(len(index), request.seed, request.shuffle, options.windows_per_clip, options.random_windows)
-    last_starts = tf.constant(index.num_frames - request.span)
+    last_starts = tf.constant(index.num_frames - request.span)  # int32, as in the index
     scope = re.sub(r"[^A-Za-z0-9_.]", "_", f"{entry.name}_{split}")  # an error of a damaged shard shows it
 
     def window(record, number, bits):
-        last = last_starts[record]
+        last = tf.cast(last_starts[record], tf.int64)
         start = bits % (last + 1) if order.random_starts else fixed_starts(last, number, options.windows_per_clip)
         with tf.name_scope(scope):
             return windows.read(record, start)

@@ -1,9 +1,9 @@
-"""Where each record of a split lies, and each chunk of frames in it: shard, byte offset, size, frames.
+"""Where each record of a split lies: shard, byte offset, size, frames. 28 bytes a record, on disk and in memory.
 
-With the index a reader goes straight to any record and any chunk, so that what a window does not need is not inflated; a full
-permutation per epoch needs no shuffle buffer, and a run that was killed continues at its exact position without reading what
-came before. It is derived data: written beside the shards when a data set is built, and made again by one pass over the shards
-where it is absent or does not match them.
+With the index a reader goes straight to any record; a full permutation per epoch needs no shuffle buffer, and a run that was
+killed continues at its exact position without reading what came before. It is derived data: written beside the shards when a data
+set is built, from what its workers noted of each record, and made again by one pass over the shards where it is absent or does
+not match them.
 """
 
 import contextlib
@@ -14,58 +14,63 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from data_pipelines import arrays, clip_records, files
+from data_pipelines import arrays, clip_records, files, tf_records
 
-_VERSION = 2
-_BY_RECORD = ("shard", "offset", "size", "num_frames", "first_chunk")
-_COLUMNS = (*_BY_RECORD, "chunk_offset", "chunk_size")
+_VERSION = 3
+_COLUMNS = {
+    "shard": np.int32,
+    "offset": np.int64,
+    "size": np.int32,
+    "num_frames": np.int32,
+    "num_chunks": np.int32,
+    "longest_chunk": np.int32,
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class RecordIndex:
-    """Records of one split in stored order; all arrays int64 [N]."""
+    """Records of one split in stored order; all arrays [N]."""
 
     paths: tuple[str, ...]
     """Shard files, in order."""
     shard: np.ndarray
-    """Position in `paths`."""
+    """Position in `paths`, int32 as those below."""
     offset: np.ndarray
-    """Byte offset of the record in its shard."""
+    """Byte offset of the record in its shard, int64."""
     size: np.ndarray
     """Bytes of the record's data."""
     num_frames: np.ndarray
-    first_chunk: np.ndarray
-    """Position of the record's first chunk in the two arrays below; the others follow it."""
-    chunk_offset: np.ndarray
-    """Byte offset of each chunk's zlib stream in its record's data, int64 [number of chunks of all records]."""
-    chunk_size: np.ndarray
+    num_chunks: np.ndarray
+    longest_chunk: np.ndarray
+    """Bytes of the longest zlib stream of the record's chunks."""
+
+    @classmethod
+    def of(cls, paths: Sequence[str], *columns: Sequence[int] | np.ndarray) -> "RecordIndex":
+        """From whole numbers in the order of the fields. Raises `ValueError` for one that is too large."""
+        made = []
+        for (name, dtype), column in zip(_COLUMNS.items(), columns, strict=True):
+            wide = np.asarray(column, np.int64)
+            if len(wide) and wide.max() > np.iinfo(dtype).max:
+                raise ValueError(f"A record has {wide.max()} as its {name}; at most {np.iinfo(dtype).max} can be stored.")
+            made.append(wide.astype(dtype))
+        return cls(tuple(paths), *made)
 
     def __len__(self) -> int:
         return len(self.shard)
 
     def select(self, keep: np.ndarray) -> "RecordIndex":
         """The records where `keep`, bool [N], is true."""
-        by_record = (getattr(self, name)[keep] for name in _BY_RECORD)
-        return RecordIndex(self.paths, *by_record, self.chunk_offset, self.chunk_size)
+        return RecordIndex(self.paths, *(getattr(self, name)[keep] for name in _COLUMNS))
 
 
 def build(paths: list[str]) -> RecordIndex:
     """Reads all shards once. Raises `ValueError` for a damaged shard, naming the file and what to do."""
-    columns: dict[str, list[int]] = {name: [] for name in _COLUMNS}
+    rows: list[tuple[int, ...]] = []
     numbers = {path: number for number, path in enumerate(paths)}
     for record in clip_records.read(paths):
-        place, first_chunk = 0, len(columns["chunk_offset"])
-        for chunk in record.chunks:
-            place = record.data.find(chunk, place)  # the serialized values lie in the record as they are, in order
-            if place < 0:
-                raise ValueError(f"{record.where} has its chunks out of order. Build the data set again.")
-            columns["chunk_offset"].append(place)
-            columns["chunk_size"].append(len(chunk))
-            place += len(chunk)
-        row = (numbers[record.path], record.position, len(record.data), record.num_frames, first_chunk)
-        for name, value in zip(_BY_RECORD, row, strict=True):
-            columns[name].append(value)
-    return RecordIndex(tuple(paths), *(np.asarray(columns[name], np.int64) for name in _COLUMNS))
+        longest = max(map(len, record.chunks))
+        rows.append((numbers[record.path], record.position, len(record.data), record.num_frames, len(record.chunks), longest))
+    return RecordIndex.of(paths, *np.array(rows, np.int64).reshape(-1, len(_COLUMNS)).T)
 
 
 def _file(directory: str, split: str) -> pathlib.Path:
@@ -85,7 +90,7 @@ def load(directory: str, split: str, paths: list[str], shape: Sequence[int]) -> 
     `shape` is (H, W, C, K) of the chunks. Raises `ValueError` for a damaged shard, and records that cannot have such chunks.
     """
     with contextlib.suppress(ValueError):  # absent or unreadable: derived data, made again below
-        stored = arrays.load_together(_file(directory, split), ("version", "bytes", *_COLUMNS))
+        stored = arrays.load_together(_file(directory, split), {"version": np.int64, "bytes": np.int64, **_COLUMNS})
         sizes = [files.located(path).stat().st_size for path in paths]
         if stored["version"].tolist() == _VERSION and stored["bytes"].tolist() == sizes:
             index = RecordIndex(tuple(paths), *(stored[name] for name in _COLUMNS))
@@ -99,34 +104,34 @@ def load(directory: str, split: str, paths: list[str], shape: Sequence[int]) -> 
     return index
 
 
+def longest_chunk(shape: Sequence[int]) -> int:
+    """Bytes that a zlib stream of (H, W, C, K) frames has at most: zlib does not make data longer by more."""
+    size = math.prod(shape)
+    return size + size // 100 + 64
+
+
 def _misfits(index: RecordIndex, shape: Sequence[int]) -> str:
     """What the records have that chunks of this shape cannot have; empty: nothing."""
     if not len(index):
         return ""
-    chunk_frames, size = shape[-1], math.prod(shape)
-    chunks = np.diff(np.append(index.first_chunk, len(index.chunk_offset)))
-    wrong = (index.num_frames > chunks * chunk_frames) | (index.num_frames <= (chunks - 1) * chunk_frames)
+    chunk_frames, longest = shape[-1], longest_chunk(shape)
+    chunks = -(-index.num_frames.astype(np.int64) // chunk_frames)
+    wrong = chunks != index.num_chunks
     if wrong.any():
         row = int(np.argmax(wrong))
-        return f"a record claims {index.num_frames[row]} frames, but has {chunks[row]} chunks of {chunk_frames}"
-    longest = size + size // 100 + 64  # zlib does not make data longer by more
-    if index.chunk_size.max() > longest:
-        return f"a chunk has {index.chunk_size.max()} bytes; at most {longest} were expected"
+        return f"a record claims {index.num_frames[row]} frames, but has {index.num_chunks[row]} chunks of {chunk_frames}"
+    if index.longest_chunk.max() > longest:
+        return f"a chunk has {index.longest_chunk.max()} bytes; at most {longest} were expected"
     return ""
 
 
 def _fits(index: RecordIndex, sizes: np.ndarray) -> bool:
     """Whether every place of the index is inside the shards, and every chunk inside its record."""
-    count, chunks = len(index.shard), len(index.chunk_offset)
-    if any(getattr(index, name).shape != (count,) for name in _BY_RECORD) or index.chunk_size.shape != (chunks,):
+    if any(getattr(index, name).shape != (len(index),) for name in _COLUMNS):
         return False
-    if not count:
-        return not chunks
-    if min(getattr(index, name).min() for name in _COLUMNS) < 0 or index.shard.max() >= len(sizes) or not chunks:
+    if not len(index):
+        return True
+    if min(getattr(index, name).min() for name in _COLUMNS) < 0 or index.num_frames.min() < 1 or index.shard.max() >= len(sizes):
         return False
-    lasts = np.append(index.first_chunk[1:], chunks)
-    if (lasts <= index.first_chunk).any() or index.first_chunk[0] != 0:
-        return False
-    inside = index.offset <= sizes[index.shard] - index.size - clip_records.HEADER_BYTES - clip_records.FOOTER_BYTES
-    of_record = np.repeat(index.size, lasts - index.first_chunk)
-    return bool(inside.all() and (index.chunk_offset <= of_record - index.chunk_size).all())
+    inside = index.offset <= sizes[index.shard] - index.size - tf_records.HEADER_BYTES - tf_records.FOOTER_BYTES
+    return bool(inside.all() and (index.longest_chunk < index.size).all())

@@ -6,29 +6,20 @@ models take frames alone, which is what `data_pipelines.load` hands out unless a
 """
 
 import dataclasses
-import os
 import pathlib
 import re
-from collections.abc import Iterator
 from typing import Literal
 
-import numpy as np
-import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from data_pipelines import checks
-from data_pipelines.clip_storage import clip_features, encode_clip
-from data_pipelines.clips import ClipError, kinds, sources
+from data_pipelines.clip_storage import clip_features
+from data_pipelines.clips import kinds, sources
 from data_pipelines.example_gen.base import ClipBuilder, Plan
+from data_pipelines.example_gen.jobs.bair import CHUNK_FRAMES, PER_FRAME, SIZE, BairJob, read_bair_file
 
-SIZE = 64
-CHUNK_FRAMES = 3
-"""A training window of 12 frames inflates 14; chunks of 3 pack as tightly as chunks of 6 here (measured)."""
 _FOLDER = "softmotion30_44k"
 _RECORDS = re.compile(r"\.tfrecords?(-\d+-of-\d+)?(\.gz)?$", re.IGNORECASE)
-_FRAME_BYTES = SIZE * SIZE * 3
-_PER_FRAME = {"actions": ("action", 4), "endeffector_positions": ("endeffector_pos", 3)}
-"""Numbers of each frame: the name of the source's entries, and how many. Row t of the actions leads from frame t to t + 1."""
 _CITATION = """@inproceedings{ebert2017self,
   title={Self-Supervised Visual Planning with Temporal Skip Connections},
   author={Ebert, Frederik and Finn, Chelsea and Lee, Alex X. and Levine, Sergey},
@@ -47,70 +38,6 @@ class BairConfig(tfds.core.BuilderConfig):
         checks.one_of("camera", self.camera, ("image_aux1", "image_main"))
 
 
-@dataclasses.dataclass(frozen=True)
-class BairJob:
-    """One TFRecord file of trajectories, compressed where its name ends in .gz."""
-
-    path: str
-    source: str
-    camera: str
-    max_frames: int
-
-
-def _trajectory(serialized: bytes, camera: str, where: str, max_frames: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """The frames of a record, and the numbers of each."""
-    try:
-        feature = tf.train.Example.FromString(serialized).features.feature
-    except Exception as error:  # protobuf's DecodeError differs between its implementations
-        raise ClipError(f"{where} is not a tf.train.Example ({error}). Fetch the file again.") from error
-    frames = []
-    while (name := f"{len(frames)}/{camera}/encoded") in feature:
-        values = feature[name].bytes_list.value
-        if len(values) != 1 or len(values[0]) != _FRAME_BYTES:
-            sizes = [len(value) for value in values]
-            raise ClipError(f"{where}: {name} has {sizes} bytes; expected one value of {_FRAME_BYTES} (64x64x3, raw).")
-        frames.append(np.frombuffer(values[0], np.uint8).reshape(SIZE, SIZE, 3))
-        if len(frames) > max_frames:
-            raise ClipError(f"{where}: more than {max_frames} frames (option --max-frames).")
-    if len(frames) < 2:
-        raise ClipError(f"{where}: {len(frames)} frame(s) of {camera!r}; expected a trajectory of 30. Is this a BAIR file?")
-    numbers = {name: _numbers(feature, len(frames), *entry, where) for name, entry in _PER_FRAME.items()}
-    return np.stack(frames), numbers
-
-
-def _numbers(feature, num_frames: int, name: str, size: int, where: str) -> np.ndarray:
-    rows = [list(feature[f"{t}/{name}"].float_list.value) for t in range(num_frames)]
-    wrong = next((t for t, row in enumerate(rows) if len(row) != size), None)
-    if wrong is not None:
-        raise ClipError(f"{where}: {wrong}/{name} has {len(rows[wrong])} numbers; expected {size}. Fetch the file again.")
-    return np.array(rows, np.float32)
-
-
-def read_bair_file(job: BairJob) -> Iterator[tuple[str, dict]]:
-    """Streams the trajectories of one file. Raises `ClipError` where the file is damaged; what came before has been yielded."""
-    compression = "GZIP" if job.path.lower().endswith(".gz") else ""
-    records = iter(tf.data.TFRecordDataset(os.fsencode(job.path), compression).prefetch(1))
-    number = 0
-    while True:
-        where = f"{kinds.shown(job.path)}, record {number}"
-        try:
-            serialized = next(records).numpy()
-        except StopIteration:
-            break
-        except (tf.errors.DataLossError, tf.errors.OutOfRangeError) as error:
-            raise ClipError(
-                f"{where}: damaged (truncated or bits flipped: {error.message}). Fetch the file again; if it is left out, "
-                f"its first {number} trajectories are kept."
-            ) from error
-        key = f"{job.source}/{number}"
-        frames, numbers = _trajectory(serialized, job.camera, where, job.max_frames)
-        names = {"clip_id": key, "source": job.source, "group": job.source}
-        yield key, encode_clip(frames, **names, chunk_frames=CHUNK_FRAMES, per_frame=numbers)
-        number += 1
-    if not number:
-        raise ClipError(f"{kinds.shown(job.path)}: holds no record; fetch the file again or remove it.")
-
-
 class Bair(ClipBuilder):
     """TFDS builder of the BAIR robot pushing data set."""
 
@@ -127,7 +54,7 @@ class Bair(ClipBuilder):
         return tfds.core.DatasetInfo(
             builder=self,
             features=clip_features(
-                SIZE, SIZE, 3, chunk_frames=CHUNK_FRAMES, per_frame={name: (size,) for name, (_, size) in _PER_FRAME.items()}
+                SIZE, SIZE, 3, chunk_frames=CHUNK_FRAMES, per_frame={name: (size,) for name, (_, size) in PER_FRAME.items()}
             ),
             description="BAIR robot pushing, 64x64 RGB, 30 frames a trajectory, with the robot's actions and positions.",
             homepage="https://sites.google.com/berkeley.edu/robotic-interaction-datasets",

@@ -1,15 +1,14 @@
 """What the builders share: a plan of jobs, bad clips, limits, and a build that is whole or absent.
 
 A builder lists its source as jobs (one per clip or source file) and names a module-level function that turns a job into
-examples. TFDS's local writer runs the jobs one after the other; with a Beam runner the same jobs and the same function
-run on Beam workers (`beam_generation`). TFDS orders records by a hash of their keys, so both give the same records.
+examples. `writing` makes shards of them, in this process or by the workers of an engine; TFDS's metadata are written around them.
 """
 
 import abc
 import contextlib
 import dataclasses
 import errno
-import json
+import functools
 import os
 import pathlib
 import shutil
@@ -17,12 +16,12 @@ import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import tensorflow as tf
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core.dataset_builder import FileReaderBuilder
 
-from data_pipelines import checks, files, record_index
+from data_pipelines import checks, clip_storage, files
 from data_pipelines.clips.errors import ClipError
-from data_pipelines.example_gen import engines
+from data_pipelines.example_gen import engines, writing
 
 Example = dict[str, Any]
 
@@ -53,7 +52,7 @@ class Plan:
     notes: list[str] = dataclasses.field(default_factory=list)
 
 
-class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class ClipBuilder(FileReaderBuilder, skip_registration=True):
     """Base of the builders; subclasses give `_info`, `plan` and `read_job`."""
 
     VERSION = tfds.core.Version("1.0.0")
@@ -63,7 +62,7 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         self.options = options or BuildOptions()
         self.on_progress: Callable[[str, int, int], None] = lambda split, done, total: None
         self.notes: list[str] = []
-        self._runner: str | None = None
+        self.engine: engines.Run | None = None
         self._plan: Plan | None = None
         self._max_bad_clips = self.options.max_bad_clips
         listed = {known.name: known for known in self.BUILDER_CONFIGS}
@@ -84,7 +83,7 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     @staticmethod
     @abc.abstractmethod
     def read_job(job: Any) -> Iterator[tuple[str, Example]]:
-        """(key, example) pairs of a job; a module-level function, so that Beam can send it to its workers.
+        """(key, example) pairs of a job; a module-level function, so that engines can send it to their workers.
 
         Raises `ClipError` for a bad clip."""
 
@@ -105,8 +104,8 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             self._plan = self.plan()
         return self._plan
 
-    def _split_generators(self, dl_manager):
-        del dl_manager
+    def _splits(self, shard_config) -> list[writing.Split]:
+        """What there is to write."""
         plan = self.planned()
         self.notes = list(plan.notes)
         splits = {split: jobs for split, jobs in plan.jobs.items() if jobs}
@@ -115,30 +114,12 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         ]
         if not splits:
             raise ValueError(f"Nothing to build from {self.options.source!r}: the source holds no clip of {self.name}.")
-        if self._runner:
-            from data_pipelines.example_gen import beam_generation
+        paths = functools.partial(self._shard_paths, shard_config)
+        return [writing.Split(split, jobs, functools.partial(paths, split)) for split, jobs in splits.items()]
 
-            return {split: beam_generation.generate(split, jobs, self.read_job, self.data_dir) for split, jobs in splits.items()}
-        return {split: self._generate_examples(jobs, split) for split, jobs in splits.items()}
-
-    def _generate_examples(self, jobs: list[Any], split: str):
-        skipped: list[str] = []
-        written = 0
-        for done, job in enumerate(jobs):
-            self.on_progress(split, done, len(jobs))
-            try:
-                for key, example in self.read_job(job):
-                    written += 1
-                    yield key, example
-            except ClipError as error:
-                skipped.append(str(error))
-                self._check_skipped(split, skipped)
-        if not written:
-            raise ClipError(f"Split {split!r} has no usable clip; all {len(jobs)} are bad, the first: {skipped[0]}")
-        self.on_progress(split, len(jobs), len(jobs))
-        if skipped:
-            files.write_json(pathlib.Path(self.data_dir) / f"skipped-{split}.json", skipped)
-            self.notes += [f"skipped in {split!r}: {line}" for line in skipped]
+    def _shard_paths(self, shard_config, split: str, records: int, num_bytes: int) -> list[str]:
+        template, count = self._get_filename_template(split_name=split), shard_config.get_number_shards(num_bytes, records)
+        return [os.fspath(template.sharded_filepath(shard_index=number, num_shards=count)) for number in range(count)]
 
     def _check_skipped(self, split: str, skipped: list[str]) -> None:
         if len(skipped) > self._max_bad_clips:
@@ -148,43 +129,30 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                 "Mend or remove the file(s), or leave them out with --max-bad-clips."
             )
 
-    def _collect_beam_skipped(self) -> None:
-        for part in sorted(pathlib.Path(self.data_dir).glob("skipped-*.part*")):
-            skipped = sorted(json.loads(line) for line in part.read_text(encoding="utf-8").splitlines() if line)
-            part.unlink()
-            if not skipped:
-                continue
-            split = part.name.removeprefix("skipped-").split(".part")[0]
-            self._check_skipped(split, skipped)
-            files.write_json(part.with_name(f"skipped-{split}.json"), skipped)
-            self.notes += [f"skipped in {split!r}: {line}" for line in skipped]
-
-    def _told_of_workers(self):
-        """Within it `on_progress` is called as Beam's workers finish jobs."""
-        if not self._runner:
-            return contextlib.nullcontext()
-        from data_pipelines.example_gen import beam_generation
-
-        totals = {split: len(jobs) for split, jobs in self.planned().jobs.items() if jobs}
-        return beam_generation.progress(os.fspath(self.data_dir), totals, self.on_progress)
-
     def _download_and_prepare(self, dl_manager, download_config):
         # Runs inside TFDS's temporary folder, which becomes the data set by one rename when everything below has succeeded.
-        self._runner = download_config.beam_runner
-        try:
-            with self._told_of_workers():
-                super()._download_and_prepare(dl_manager, download_config)
-        except Exception:
-            self._collect_beam_skipped()  # a split whose clips are all bad: say that, not what the writer says
-            raise
-        self._collect_beam_skipped()
-        for split in self.info.splits:
-            paths = [os.fspath(path) for path in self.info.splits[split].filepaths]
-            index = record_index.build(paths)
-            if len(index) != self.info.splits[split].num_examples:
-                expected = self.info.splits[split].num_examples
-                raise OSError(f"Split {split!r} has {len(index)} records on disk, {expected} were written; build it again.")
-            record_index.save(index, self.data_dir, split)
+        del dl_manager
+        splits = self._splits(download_config.get_shard_config())
+        written = writing.write(
+            splits,
+            self.read_job,
+            clip_storage.fields(self.info.features),
+            os.fspath(self.data_dir),
+            writing.Watch(self.on_progress, self._check_skipped),
+            self.engine,
+        )
+        infos = []
+        for split, done in zip(splits, written, strict=True):
+            self.notes += [f"skipped in {split.name!r}: {line}" for line in done.skipped]
+            infos.append(
+                tfds.core.SplitInfo(
+                    name=split.name,
+                    shard_lengths=done.shard_lengths,
+                    num_bytes=done.num_bytes,
+                    filename_template=self._get_filename_template(split_name=split.name),
+                )
+            )
+        self.info.set_splits(tfds.core.SplitDict(infos))
 
 
 def build(
@@ -195,8 +163,9 @@ def build(
     The data set appears by one rename when it is whole. What an earlier, killed build left behind is removed.
 
     Args:
-      beam_runner: name of a Beam runner ("DirectRunner", "FlinkRunner", ...); None builds in this process.
-      beam_options: Beam pipeline options, e.g. `["--direct_num_workers=2", "--direct_running_mode=multi_processing"]`.
+      beam_runner: "DaskRunner", or a Beam runner ("DirectRunner", "FlinkRunner", ...); None builds in this process.
+      beam_options: the runner's options, e.g. `["--dask_workers=2"]`, or
+        `["--direct_num_workers=2", "--direct_running_mode=multi_processing"]`.
       overwrite: replace a data set of the same version.
     Raises:
       ValueError: bad source (`ClipError` where a clip is to blame), or a data set is already there.
@@ -211,8 +180,7 @@ def build(
         download_mode=tfds.GenerateMode.REUSE_CACHE_IF_EXISTS if overwrite else tfds.GenerateMode.REUSE_DATASET_IF_EXISTS,
     )
     if beam_runner:
-        engines.check(beam_runner, beam_options or [])
-        config = dataclasses.replace(config, beam_runner=beam_runner, beam_options=engines.pipeline_options(beam_options))
+        builder.engine = engines.engine(beam_runner, beam_options or [])
     elif beam_options:
         raise ValueError(f"Beam options {beam_options} need a Beam runner (--runner).")
     _check_writable(target.parent)
@@ -224,14 +192,15 @@ def build(
         with _kept_until_replaced(target), tempfile.TemporaryDirectory() as downloads:  # TFDS wants a place for downloads
             try:
                 builder.download_and_prepare(download_dir=downloads, download_config=config)
-            except Exception as error:  # TFDS wraps what its writers raise
+            except Exception as error:  # of the source, the disk, an engine
                 if _is_disk_full(error):
                     reason = f"Building {target} failed: the disk is full: free some space and build again. Nothing was kept"
                     raise OSError(errno.ENOSPC, reason) from error
                 if isinstance(error, OSError):
-                    raise OSError(error.errno, f"Building {target} failed: {error}. Nothing was kept") from error
+                    reason = f"Building {target} failed: {error}. Nothing was kept"
+                    raise (OSError(error.errno, reason) if error.errno else OSError(reason)) from error
                 if beam_runner and not isinstance(error, ValueError):
-                    raise ValueError(f"Beam's {beam_runner} could not build {target}: {engines.reason(error)}") from error
+                    raise ValueError(f"{beam_runner} could not build {target}: {engines.reason(error)}") from error
                 raise
     return os.fspath(target)
 
@@ -239,9 +208,7 @@ def build(
 def _is_disk_full(error: BaseException | None) -> bool:
     """Whether a full disk is the error's cause, or its cause's cause, ..."""
     while error is not None:
-        if isinstance(error, tf.errors.ResourceExhaustedError) or (
-            isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        ):
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             return True
         error = error.__cause__ or error.__context__
     return False

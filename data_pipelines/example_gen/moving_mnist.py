@@ -14,7 +14,8 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from data_pipelines import digits, motion, moving_mnist, transform
-from data_pipelines.clip_storage import clip_features, encode_clip
+from data_pipelines.clip_encoding import encode_clip
+from data_pipelines.clip_storage import clip_features
 from data_pipelines.example_gen.base import ClipBuilder, ClipError, Plan
 
 SEED, NUM_DIGITS, CANVAS = 42, 2, 64

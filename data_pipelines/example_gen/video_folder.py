@@ -10,15 +10,14 @@ import fnmatch
 import hashlib
 import math
 import re
-from collections.abc import Iterator
 
-import numpy as np
 import tensorflow_datasets as tfds
 
 from data_pipelines import checks, frame_size
-from data_pipelines.clip_storage import clip_features, encode_clip
-from data_pipelines.clips import Box, ClipError, Fit, Wanted, kinds, read_clip, require_av, sources
+from data_pipelines.clip_storage import clip_features
+from data_pipelines.clips import Box, Fit, Wanted, kinds, require_av, sources
 from data_pipelines.example_gen.base import ClipBuilder, Plan
+from data_pipelines.example_gen.jobs.video_folder import VideoJob, read_video_job
 
 MAX_SEGMENT_BYTES = 1 << 28
 
@@ -71,39 +70,6 @@ class VideoFolderConfig(tfds.core.BuilderConfig):
     @property
     def shown(self) -> str:
         return "x".join(map(str, self.frame_shape))
-
-
-@dataclasses.dataclass(frozen=True)
-class VideoJob:
-    """One video file, animation or folder of pictures."""
-
-    path: str
-    source: str
-    wanted: Wanted
-    segment_frames: int
-
-
-def read_video_job(job: VideoJob) -> Iterator[tuple[str, dict]]:
-    """Decodes one clip segment by segment, so that memory does not grow with its length.
-
-    Raises `ClipError`; where a long clip is damaged late, the segments before the damage have been yielded.
-    """
-    frames = read_clip(job.path, job.wanted)
-    done, segment = 0, []
-    for frame in frames:
-        # A segment is written when the next one has its first two frames, so that none is left with a single frame.
-        if len(segment) > job.segment_frames:
-            yield _segment(job, segment[: job.segment_frames], done)
-            segment, done = segment[job.segment_frames :], done + job.segment_frames
-        segment.append(frame)
-    if done + len(segment) < 2:
-        raise ClipError(f"{kinds.shown(job.path)}: has {done + len(segment)} frame(s); a clip needs at least two. Remove it.")
-    yield _segment(job, segment, done)
-
-
-def _segment(job: VideoJob, frames: list[np.ndarray], first: int) -> tuple[str, dict]:
-    key = f"{job.source}/{first}"
-    return key, encode_clip(np.stack(frames), clip_id=key, source=job.source, group=job.source, first_frame=first)
 
 
 def hashed_split(name: str, test_percent: float) -> str:

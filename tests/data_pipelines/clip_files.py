@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from data_pipelines import clip_storage
+from data_pipelines import clip_encoding, clip_storage
 from data_pipelines.example_gen import base
 from tests.data_pipelines import media
 
@@ -78,7 +78,7 @@ def read_numbered(job):
     values = (16 * number + np.arange(frames)) % 256
     video = np.broadcast_to(values[:, None, None, None], (frames, 4, 4, 1)).astype(np.uint8)
     key = f"clip{number:03d}"
-    yield key, clip_storage.encode_clip(video, clip_id=key, source=key, group=key, chunk_frames=chunk)
+    yield key, clip_encoding.encode_clip(video, clip_id=key, source=key, group=key, chunk_frames=chunk)
 
 
 class Numbered(base.ClipBuilder, skip_registration=True):

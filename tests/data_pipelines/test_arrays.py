@@ -22,7 +22,7 @@ def test_round_trip(tmp_path):
     arrays.save(tmp_path / "a.npy", values)
     np.testing.assert_array_equal(arrays.load(tmp_path / "a.npy", DTYPE), values)
     arrays.save_together(tmp_path / "b.npz", {"x": np.arange(5), "n": np.int64(3)})
-    found = arrays.load_together(tmp_path / "b.npz", ("n", "x"))
+    found = arrays.load_together(tmp_path / "b.npz", {"n": np.int64, "x": np.int64})
     assert found["n"].tolist() == 3 and found["x"].tolist() == [0, 1, 2, 3, 4]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npy", "b.npz"]
 
@@ -51,7 +51,7 @@ def test_lies(tmp_path, content, message):
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("x.npy", content)
     with pytest.raises(arrays.ArrayError, match=f"a.npz: x.*{message}|a.npz: x"):
-        arrays.load_together(tmp_path / "a.npz", ("x",))
+        arrays.load_together(tmp_path / "a.npz", {"x": np.int64})
 
 
 def test_nothing_is_inflated(tmp_path):
@@ -59,9 +59,9 @@ def test_nothing_is_inflated(tmp_path):
         archive.writestr("x.npy", npy("(1000000,)", data=bytes(8_000_000)))
     assert (tmp_path / "a.npz").stat().st_size < 20_000
     with pytest.raises(arrays.ArrayError, match="x must be stored as it is"):
-        arrays.load_together(tmp_path / "a.npz", ("x",))
+        arrays.load_together(tmp_path / "a.npz", {"x": np.int64})
     with pytest.raises(arrays.ArrayError, match="has no array y"):
-        arrays.load_together(tmp_path / "a.npz", ("y",))
+        arrays.load_together(tmp_path / "a.npz", {"y": np.int64})
 
 
 def test_no_archive(tmp_path):
@@ -70,7 +70,7 @@ def test_no_archive(tmp_path):
     for content in (b"", b"PK", stream.getvalue()[:-9]):
         (tmp_path / "a.npz").write_bytes(content)
         with pytest.raises(arrays.ArrayError, match="cannot be read"):
-            arrays.load_together(tmp_path / "a.npz", ("x",))
+            arrays.load_together(tmp_path / "a.npz", {"x": np.int64})
     for read in (arrays.load, arrays.load_together):
         with pytest.raises(arrays.ArrayError, match="cannot be read"):
             read(tmp_path / "nowhere", ())

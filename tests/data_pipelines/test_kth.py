@@ -11,6 +11,7 @@ from PIL import Image
 
 from data_pipelines.clip_storage import decode_clip
 from data_pipelines.example_gen import base, kth
+from data_pipelines.example_gen.jobs import kth as jobs
 from tests.data_pipelines import media
 
 TRAIN, TEST = "person01_boxing_d1", "person21_walking_d2"
@@ -175,7 +176,7 @@ def test_single_frames_and_limits(source, tmp_path):
 
 
 def test_a_very_long_clip_is_refused_before_it_fills_the_memory(source, monkeypatch):
-    monkeypatch.setattr(kth, "MAX_CLIP_BYTES", 24 * 24 * 10)
+    monkeypatch.setattr(jobs, "MAX_CLIP_BYTES", 24 * 24 * 10)
     job = builder(source, "unused").plan().jobs["train"][0]
     with pytest.raises(base.ClipError, match="more than 10 frames"):
         list(kth.read_kth_clip(dataclasses.replace(job, max_frames=10**6)))

@@ -39,10 +39,8 @@ def test_places_lead_to_the_bytes(built):
         assert data[offset : offset + size] == record
         feature = tf.train.Example.FromString(record).features.feature
         chunks = feature["frame_chunks"].bytes_list.value
+        assert index.num_chunks[number] == len(chunks) and index.longest_chunk[number] == max(map(len, chunks))
         assert index.num_frames[number] == feature["num_frames"].int64_list.value[0]
-        for k, chunk in enumerate(chunks):
-            place = index.first_chunk[number] + k
-            assert record[index.chunk_offset[place] :][: index.chunk_size[place]] == chunk
     chosen = index.select(index.num_frames > 2)
     assert sorted(chosen.num_frames) == [5, 13]
 
@@ -91,15 +89,15 @@ def test_damage_names_the_file(built):
         ("size", lambda column: column[:-1]),
         ("num_frames", lambda column: column + 6),
         ("num_frames", lambda column: column * 0),
-        ("first_chunk", lambda column: column[::-1]),
-        ("chunk_offset", lambda column: column + 2**40),
-        ("chunk_size", lambda column: column + 2**62),
+        ("num_chunks", lambda column: column + 1),
+        ("longest_chunk", lambda column: column + 1000),
+        ("size", lambda column: column * 0),
     ],
 )
 def test_an_index_that_lies_is_made_again(built, name, change):
     folder, shards = built
     good = record_index.load(str(folder), "train", shards, SHAPE)
-    bad = dataclasses.replace(good, **{name: np.ascontiguousarray(change(getattr(good, name)))})
+    bad = dataclasses.replace(good, **{name: change(getattr(good, name).astype(np.int64)).astype(record_index._COLUMNS[name])})
     record_index.save(bad, str(folder), "train")
     assert equal(record_index.load(str(folder), "train", shards, SHAPE), good)
     assert equal(record_index.load(str(folder), "train", shards, SHAPE), good)  # and stored
@@ -119,5 +117,21 @@ def test_records_that_cannot_be_of_these_chunks(built):
     with pytest.raises(ValueError, match="a record claims [0-9]+ frames, but has [0-9]+ chunks of 2. Build the data set again"):
         record_index.load(str(folder), "train", shards, (4, 4, 1, 2))
     good = record_index.load(str(folder), "train", shards, SHAPE)
-    swollen = dataclasses.replace(good, chunk_size=good.chunk_size + 500)
+    swollen = dataclasses.replace(good, longest_chunk=good.longest_chunk + 500)
     assert "bytes; at most 160 were expected" in record_index._misfits(swollen, SHAPE)
+
+
+def test_a_million_records_take_28_bytes_each(tmp_path):
+    count = 1_000_000
+    shard = tmp_path / "x.tfrecord"
+    with open(shard, "wb") as file:
+        file.truncate(1016 * count)  # a hole, not bytes
+    ones = np.ones(count, np.int64)
+    columns = 0 * ones, 1016 * np.arange(count), 1000 * ones, 13 * ones, 3 * ones, 90 * ones
+    made = record_index.RecordIndex.of([str(shard)], *columns)
+    record_index.save(made, str(tmp_path), "train")
+    index = record_index.load(str(tmp_path), "train", [str(shard)], SHAPE)
+    assert equal(index, made) and sum(getattr(index, name).nbytes for name in record_index._COLUMNS) == 28 * count
+    assert (tmp_path / "record_index-train.npz").stat().st_size < 28 * count + 3000
+    with pytest.raises(ValueError, match="A record has 2147483648 as its size; at most 2147483647"):
+        record_index.RecordIndex.of([str(shard)], [0], [0], [2**31], [1], [1], [1])

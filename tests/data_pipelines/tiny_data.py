@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 import tensorflow_datasets as tfds
 
-from data_pipelines import clip_storage
+from data_pipelines import clip_encoding, clip_storage
 from data_pipelines.example_gen import base
 
 
@@ -14,7 +14,7 @@ def read_job(job):
     """Module-level, as a builder wants it. Jobs are (key, frames, names that differ from the key)."""
     key, frames, names = job
     actions = np.arange(2.0 * len(frames), dtype=np.float32).reshape(-1, 2) + 100.0 * frames[:, 0, 0, :1]
-    clip = clip_storage.encode_clip(
+    clip = clip_encoding.encode_clip(
         frames, **{"clip_id": key, "source": key, "group": key} | names, chunk_frames=4, per_frame={"actions": actions}
     )
     yield (

@@ -30,7 +30,8 @@ from PIL import Image
 
 import data_pipelines
 from data_pipelines import catalogue
-from data_pipelines.clip_storage import CHUNK_FRAMES, clip_features, decode_clip, encode_clip
+from data_pipelines.clip_encoding import CHUNK_FRAMES, encode_clip
+from data_pipelines.clip_storage import clip_features, decode_clip
 from data_pipelines.example_gen import bair
 from data_pipelines.example_gen.base import BuildOptions, ClipBuilder, Plan, build
 from data_pipelines.window_order import WindowOrder
