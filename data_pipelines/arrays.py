@@ -51,8 +51,9 @@ def save(path: str | os.PathLike, array: np.ndarray) -> None:
 def load(path: str | os.PathLike, dtype: np.dtype) -> np.ndarray:
     """`dtype` [N] of a .npy file. Raises `ArrayError` naming the file for anything else."""
     try:
-        with open(path, "rb") as stream:
-            return _read(stream, os.fstat(stream.fileno()).st_size, np.dtype(dtype), str(path))
+        place = files.located(path)
+        with place.open("rb") as stream:
+            return _read(stream, place.stat().st_size, np.dtype(dtype), str(path))
     except OSError as error:
         raise ArrayError(f"{path} cannot be read ({error.strerror}).") from error
 
@@ -66,8 +67,9 @@ def save_together(path: str | os.PathLike, arrays: dict[str, np.ndarray]) -> Non
 def load_together(path: str | os.PathLike, dtypes: Mapping[str, npt.DTypeLike]) -> dict[str, np.ndarray]:
     """Arrays [N] or [] of an uncompressed .npz file by name. Raises `ArrayError` naming the file for anything else."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            return {name: _member(archive, pathlib.Path(path), name, np.dtype(dtype)) for name, dtype in dtypes.items()}
+        place = files.located(path)
+        with place.open("rb") as stream, zipfile.ZipFile(stream) as archive:
+            return {name: _member(archive, place, name, np.dtype(dtype)) for name, dtype in dtypes.items()}
     except (OSError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise ArrayError(f"{path} cannot be read ({error}).") from error
 

@@ -54,7 +54,7 @@ def write_proto(path, message) -> None:
 
 def read_proto(path, kind: type):
     """Reads a proto of class `kind`. Raises `ValueError` naming the file if it is missing, too large or malformed."""
-    path = pathlib.Path(path)
+    path = files.located(path)
     if not path.is_file():
         raise ValueError(f"There is no {path.name} in {path.parent}.")
     size, limit = path.stat().st_size, MAX_TEXT_BYTES if path.suffix == ".pbtxt" else MAX_BYTES
@@ -71,7 +71,7 @@ def read_proto(path, kind: type):
 
 def require_data_set(directory) -> pathlib.Path:
     """The folder as a path. Raises `ValueError` unless it is that of a prepared TFDS data set."""
-    folder = pathlib.Path(directory)
+    folder = files.located(directory)
     if not (folder / "dataset_info.json").is_file():
         raise ValueError(f"{folder} is not the folder of a prepared data set (expected DATA_DIR/name/config/version).")
     return folder

@@ -32,10 +32,10 @@ def default_data_dir() -> str:
 
 
 def root_dir(data_dir: str | None = None) -> pathlib.Path:
-    """`data_dir`, or `default_data_dir`. Raises `ValueError` for an address (gs://...), which would become a local folder."""
+    """`data_dir`, or `default_data_dir`. Raises `ValueError` for a store that TensorFlow does not know."""
     if data_dir:
-        return files.local(data_dir, "The folder of data sets (data_dir)")
-    return files.local(default_data_dir(), "TFDS_DATA_DIR")
+        return files.located(data_dir, "The folder of data sets (data_dir)")
+    return files.located(default_data_dir(), "TFDS_DATA_DIR")
 
 
 def prepared(data_dir: str | None = None) -> list[Prepared]:
@@ -89,16 +89,17 @@ def find(name: str, data_dir: str | None = None) -> Prepared:
 def _default_config(root: str, name: str) -> str | None:
     """What TFDS notes beside the configurations of a data set."""
     try:
-        return json.loads(pathlib.Path(root, name, ".config", "metadata.json").read_text(encoding="utf-8"))["default_config_name"]
+        facts = files.located(root) / name / ".config" / "metadata.json"
+        return json.loads(facts.read_text(encoding="utf-8"))["default_config_name"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def open_builder(path: str | os.PathLike) -> tfds.core.DatasetBuilder:
     """The TFDS builder of a prepared data set. Raises `ValueError` where the folder holds none that can be read."""
-    described.check(pathlib.Path(path))
+    described.check(files.located(path))
     try:
-        return tfds.builder_from_directory(path)
+        return tfds.builder_from_directory(os.fspath(path))
     except Exception as error:  # TFDS raises whatever its JSON and protobuf parsers raise
         raise ValueError(f"{path} is not a readable TFDS data set ({type(error).__name__}: {error}). Build it again.") from error
 
@@ -110,5 +111,5 @@ def shards(builder: tfds.core.DatasetBuilder, split: str) -> list[str]:
         inside = os.path.dirname(path) == os.fspath(builder.data_path)
         checks.require(inside, f"{path} is not in the folder of the data set, {builder.data_path}. Build it again.")
         there = f"{path} is missing: the data set is incomplete. Build it again, or copy all of its shards."
-        checks.require(os.path.isfile(path), there)
+        checks.require(files.located(path).is_file(), there)
     return paths

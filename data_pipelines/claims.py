@@ -1,9 +1,9 @@
 """Pieces of work claimed by processes of several machines, on storage that they share.
 
-A claim is a file that is made exclusively, which NFS keeps as well. Its holder beats: a file of its own changes every few
-seconds. A holder whose beat stands still for `patience` seconds is taken to be gone (kill -9, a lost machine), and its pieces can
-be had by others, under a name with the next number. Time is measured by the watcher's own clock, so that clocks of hosts need
-not agree.
+A claim is a file that is made exclusively, as NFS can, and stores (`gs://...`) only nearly. Its holder beats: a file of its own
+changes every few seconds. A holder whose beat stands still for `patience` seconds is taken to be gone (kill -9, a lost machine),
+and its pieces can be had by others, under a name with the next number. Time is measured by the watcher's own clock, so that
+clocks of hosts need not agree.
 
 Claims save work, they do not guard it: a holder that was slow and not gone may finish what another has taken over. So what is
 done under a claim must come out the same whoever does it, and must be written whole.
@@ -18,6 +18,8 @@ import socket
 import threading
 import time
 
+from data_pipelines import files
+
 PATIENCE = 60.0  # seconds; longer than storage hides a file of another machine
 _BEATS = 6  # in that time
 
@@ -29,7 +31,7 @@ class Claims:
     """
 
     def __init__(self, folder: pathlib.Path, patience: float = PATIENCE):
-        self.folder, self.patience = pathlib.Path(folder), patience
+        self.folder, self.patience = files.located(folder), patience
         self.holder = f"{re.sub('[^A-Za-z0-9]', '-', socket.gethostname())}_{os.getpid()}_{secrets.token_hex(4)}"
         self._held: set[pathlib.Path] = set()
         self._seen: dict[str, tuple[bytes | None, float]] = {}
@@ -58,12 +60,8 @@ class Claims:
         if holder is not None and not self._is_gone(holder):
             return False
         path = self.folder / f"{piece}.{last + 1}"
-        try:
-            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
-        except (FileExistsError, FileNotFoundError):  # another was faster, or all is done
+        if not files.create(path, self.holder):  # another was faster, or all is done
             return False
-        with open(descriptor, "wb") as file:
-            file.write(self.holder.encode())
         self._held.add(path)
         return True
 
@@ -97,8 +95,12 @@ class Claims:
         return self.folder / f"{holder}.beat"
 
     def _write_beat(self, number: int) -> None:
-        with contextlib.suppress(OSError), open(self._beat_of(self.holder), "wb") as file:
-            file.write(str(number).encode())
+        path = self._beat_of(self.holder)
+        with contextlib.suppress(OSError):
+            if not files.is_store(path):
+                path.write_bytes(str(number).encode())
+            elif path.parent.is_dir():
+                files.write(path, str(number))
 
     def _beat(self) -> None:
         number = 0

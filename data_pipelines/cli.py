@@ -48,38 +48,48 @@ class _Build(abc.ABC):
         return self.builder(**self._options())
 
     def _options(self):
-        from data_pipelines import catalogue
+        from data_pipelines import catalogue, files
         from data_pipelines.example_gen.base import BuildOptions
 
         return {
-            "data_dir": str(catalogue.root_dir(self.data_dir or None)),
+            "data_dir": str(files.local(catalogue.root_dir(self.data_dir or None), "--data-dir")),
             "options": BuildOptions(
                 source=self.source, max_bad_clips=self.max_bad_clips, max_frames=self.max_frames, max_pixels=self.max_pixels
             ),
         }
 
     def run(self) -> int:
+        from data_pipelines import catalogue, describe, staging
+
+        root = catalogue.root_dir(self.data_dir or None)
+        with staging.built_near(self, root) as command:
+            name, version, notes = command._build(root)
+        for note in notes:
+            print(note)
+        print("\n".join(describe.describe(catalogue.Prepared(name, version, str(root / name / version)))))
+        return 0
+
+    def _build(self, root: pathlib.Path) -> tuple[str, str, list[str]]:
+        """Builds on this machine what is to be below `root`. Returns the data set's name and version, and lines for the user."""
         import tensorflow_datasets as tfds
 
-        from data_pipelines import catalogue, describe
+        from data_pipelines import files, staging
         from data_pipelines.example_gen import base
 
         builder = self.prepared()
+        name, version = pathlib.Path(builder.data_dir).parent.relative_to(builder.data_dir_root).as_posix(), str(builder.version)
+        staging.require_vacant(root / name / version, self.overwrite or not files.is_store(root))
         tfds.disable_progress_bar()  # ours knows the number of clips
         with Progress() as progress:
             builder.on_progress = progress
             with contextlib.redirect_stdout(io.StringIO()):  # TFDS's own messages speak of downloads
-                path = base.build(
+                base.build(
                     builder,
                     beam_runner=self.runner or None,
                     beam_options=[f"--{option.lstrip('-')}" for option in self.beam_options],
                     overwrite=self.overwrite,
                 )
-        for note in builder.notes:
-            print(note)
-        name = pathlib.Path(path).parent.relative_to(builder.data_dir_root).as_posix()
-        print("\n".join(describe.describe(catalogue.Prepared(name, str(builder.version), path))))
-        return 0
+        return name, version, builder.notes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,11 +166,11 @@ class List:
     data_dir: DataDir = ""
 
     def run(self) -> int:
-        from data_pipelines import catalogue, describe
+        from data_pipelines import catalogue, describe, files
 
         found = catalogue.prepared(self.data_dir or None)
         for entry in found:
-            size = describe.size_on_disk(pathlib.Path(entry.path))
+            size = describe.size_on_disk(files.located(entry.path))
             print(f"{entry.name}:{entry.version}  {size / 1e6:.1f} MB  {entry.path}")
         if not found:
             print(f"No data set is prepared in {catalogue.root_dir(self.data_dir or None)}.")

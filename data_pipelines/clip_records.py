@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from data_pipelines import clip_encoding, tf_records
+from data_pipelines import clip_encoding, files, tf_records
 
 _BLOCK_FRAMES, _BLOCK_BYTES = 64, 1 << 26
 
@@ -81,9 +81,10 @@ def read(paths: Sequence[str]) -> Iterator[Record]:
 
     Raises `ValueError`, naming file and place, for one that is damaged or no clip."""
     for path in paths:
-        with open(path, "rb") as file:
+        place = files.located(path)
+        with place.open("rb") as file:
             try:
-                for position, data in tf_records.read(file, tf_records.size_of(file)):
+                for position, data in tf_records.read(file, place.stat().st_size):
                     yield _parsed(path, position, data)
             except tf_records.Damaged as error:
                 raise _damaged(path, error.position, error.reason) from error
@@ -91,6 +92,6 @@ def read(paths: Sequence[str]) -> Iterator[Record]:
 
 def read_at(path: str, position: int, size: int) -> Record:
     """The record of `size` bytes at a known place. Raises `ValueError` where there is no clip."""
-    with open(path, "rb") as file:
+    with files.located(path).open("rb") as file:
         file.seek(position + tf_records.HEADER_BYTES)
         return _parsed(path, position, file.read(size))

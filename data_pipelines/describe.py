@@ -20,7 +20,7 @@ def describe(entry: catalogue.Prepared) -> list[str]:
     builder = catalogue.open_builder(entry.path)
     features = builder.info.features
     height, width, channels, chunk = shape = clip_storage.frame_shape(features)
-    folder = pathlib.Path(entry.path)
+    folder = files.located(entry.path)
     per_frame = clip_storage.per_frame_names(features)
     others = sorted(name for name in features if name not in (clip_storage.STORED, *per_frame))
     lines = [
@@ -72,7 +72,7 @@ def preview(entry: catalogue.Prepared, path: str | os.PathLike, *, clips: int = 
 
     Raises `ValueError` for a name that is not .gif, a number out of range, a picture too large, or a data set without clips.
     """
-    path = pathlib.Path(path)
+    path = files.located(path)
     checks.require(path.suffix.lower() == ".gif", f"The preview must be a .gif file, got {str(path)!r}.")
     clips = checks.integer("clips", clips, 1, MAX_CLIPS)
     max_frames = checks.integer("max_frames", max_frames, 1, MAX_FRAMES)

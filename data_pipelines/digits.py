@@ -54,14 +54,14 @@ def read_idx_labels(path, count) -> np.ndarray:
 
 def _read_idx(path, header: tuple[int, ...], names: str) -> np.ndarray:
     """The bytes of a gzipped idx file that must begin with the magic number and the sizes of `header`, uint8 [their product]."""
-    path = pathlib.Path(path)
+    path = files.located(path)
     advice = "Download it again (the four original files are train-/t10k-images-idx3-ubyte.gz and -labels-idx1-ubyte.gz)."
     if not path.is_file():
         raise ValueError(f"MNIST file {path} does not exist. {advice}")
     start = 4 * len(header)
     expected = start + math.prod(header[1:])
     try:
-        with gzip.open(path, "rb") as stream:
+        with path.open("rb") as file, gzip.open(file) as stream:
             content = stream.read(expected + 1)  # never inflates more than a genuine file holds
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"MNIST file {path} is truncated or corrupt ({error}). {advice}") from error
@@ -80,7 +80,7 @@ def _read_idx(path, header: tuple[int, ...], names: str) -> np.ndarray:
 
 def _mnist_file(name: str, digits_dir: str | None) -> pathlib.Path:
     if digits_dir:
-        folder = files.local(digits_dir, "The folder of MNIST's files")
+        folder = files.located(digits_dir, "The folder of MNIST's files")
         if not folder.is_dir():
             raise ValueError(f"digits_dir must be a folder with the four MNIST idx .gz files, got {digits_dir!r}.")
         return folder / name

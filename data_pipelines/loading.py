@@ -1,5 +1,6 @@
 """One way to every data set: `data_pipelines.load`."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -24,6 +25,7 @@ def load(
     start_batch: int = 0,
     shard: tuple[int, int] = (0, 1),
     data_dir: str | None = None,
+    service: str | None = None,
     tensors: Sequence[str] = ("frames",),
     with_states: bool = False,
     **options,
@@ -42,6 +44,8 @@ def load(
       start_batch: begin where an undisturbed data set stands after so many batches.
       shard: (index, count): worker `index` of `count` gets every count-th row of each global batch.
       data_dir: folder of prepared data sets; None: TFDS's own default.
+      service: addresses of tf.data services that read in this process's stead, "grpc://host-a:5000,grpc://host-b:5000", each with
+        one worker (see `service`); data without end alone (repeat). The batches and their order are the same.
       tensors: names of the tensors of a batch. "frames" has every data set; others are the features of its records
         (`svg-data describe` lists them): those with a value for each frame are cut as the frames are, [B, T, ...], others are
         [B, ...]. BAIR's "actions" float32 [B, T, 4]: row t leads from frame t to frame t + 1; with `frame_stride` above 1
@@ -59,7 +63,7 @@ def load(
     """
     checks.require(isinstance(name, str) and name != "", f"name must be the name of a data set, got {name!r}.")
     if data_dir:
-        files.local(data_dir, "data_dir")
+        files.located(data_dir, "data_dir")
     request = WindowRequest(
         split=split,
         seq_len=seq_len,
@@ -74,6 +78,15 @@ def load(
         tensors=tensors,
         with_states=with_states,
     )
+    if not service:
+        return _load(name, request, options, data_dir)
+    from data_pipelines import service as services
+
+    checks.require(request.repeat, "A service reads data without end (repeat); this is read once.")
+    return services.read(service, lambda batches: _load(name, dataclasses.replace(request, batches=batches), options, data_dir))
+
+
+def _load(name: str, request: WindowRequest, options: dict, data_dir: str | None) -> tf.data.Dataset:
     if name == _GENERATED:
         return moving_mnist.load(request, moving_mnist.options(**options))
     from data_pipelines import reader

@@ -164,14 +164,16 @@ def load(request: WindowRequest, options: Options) -> tf.data.Dataset:
 
 
 def _batch_numbers(request: WindowRequest, length: int | None) -> tf.data.Dataset:
-    """Numbers of the batches from the request's first on; `length`: sequences of the split, None: endless."""
+    """Numbers of the request's batches; `length`: sequences of the split, None: endless."""
+    index, count = request.batches
+    start = request.start_batch + index
     if length is None or request.repeat:
-        return tf.data.Dataset.counter(request.start_batch)
+        return tf.data.Dataset.counter(start, count)
     batches, rest = divmod(length, request.batch_size)
     # A worker without a row in the last, partial batch ends one batch earlier.
     if rest > request.shard[0] and not request.drop_remainder:
         batches += 1
-    return tf.data.Dataset.range(request.start_batch, max(batches, request.start_batch))
+    return tf.data.Dataset.range(start, max(batches, start), count)
 
 
 def _sequences(request: WindowRequest, number: tf.Tensor, length: int | None) -> tf.Tensor:

@@ -176,7 +176,10 @@ def _positions(order: WindowOrder, request: WindowRequest) -> tf.data.Dataset:
     if not request.repeat:
         whole = order.length // request.batch_size * request.batch_size
         windows = len(range(first, whole if request.drop_remainder else order.length, count))
-    return order.dataset(first, count, windows)
+    positions = order.dataset(first, count, windows)
+    if request.batches == (0, 1):
+        return positions
+    return positions.batch(request.rows).shard(request.batches[1], request.batches[0]).unbatch()
 
 
 @functools.cache

@@ -9,13 +9,12 @@ not match them.
 import contextlib
 import dataclasses
 import math
-import os
 import pathlib
 from collections.abc import Sequence
 
 import numpy as np
 
-from data_pipelines import arrays, clip_records, tf_records
+from data_pipelines import arrays, clip_records, files, tf_records
 
 _VERSION = 3
 _COLUMNS = {
@@ -75,12 +74,12 @@ def build(paths: list[str]) -> RecordIndex:
 
 
 def _file(directory: str, split: str) -> pathlib.Path:
-    return pathlib.Path(directory) / f"record_index-{split}.npz"
+    return files.located(directory) / f"record_index-{split}.npz"
 
 
 def save(index: RecordIndex, directory: str, split: str) -> None:
     """Writes the index beside the shards."""
-    sizes = np.asarray([os.path.getsize(path) for path in index.paths], np.int64)
+    sizes = np.asarray([files.located(path).stat().st_size for path in index.paths], np.int64)
     columns = {name: getattr(index, name) for name in _COLUMNS}
     arrays.save_together(_file(directory, split), {"version": np.int64(_VERSION), "bytes": sizes, **columns})
 
@@ -92,7 +91,7 @@ def load(directory: str, split: str, paths: list[str], shape: Sequence[int]) -> 
     """
     with contextlib.suppress(ValueError):  # absent or unreadable: derived data, made again below
         stored = arrays.load_together(_file(directory, split), {"version": np.int64, "bytes": np.int64, **_COLUMNS})
-        sizes = [os.path.getsize(path) for path in paths]
+        sizes = [files.located(path).stat().st_size for path in paths]
         if stored["version"].tolist() == _VERSION and stored["bytes"].tolist() == sizes:
             index = RecordIndex(tuple(paths), *(stored[name] for name in _COLUMNS))
             if _fits(index, np.asarray(sizes, np.int64)) and not _misfits(index, shape):

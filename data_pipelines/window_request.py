@@ -31,6 +31,8 @@ class WindowRequest:
     shard: tuple[int, int] = (0, 1)
     tensors: tuple[str, ...] = (FRAMES,)
     with_states: bool = False
+    batches: tuple[int, int] = (0, 1)
+    """(index, count): every count-th batch, from `start_batch` + index on."""
 
     def __post_init__(self):
         checks.one_of("split", self.split, SPLITS)

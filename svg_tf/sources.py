@@ -183,15 +183,15 @@ def at(experiment: ExperimentConfig, name: str | None = None, data_dir=None, dig
     data = experiment.data
     digits = data.moving_mnist
     if digits_dir is not None:
-        digits = dataclasses.replace(digits, digits_dir=str(files.local(digits_dir, "the folder of digits")))
+        digits = dataclasses.replace(digits, digits_dir=str(files.located(digits_dir, "the folder of digits")))
     if data_dir is not None:
-        data = dataclasses.replace(data, data_dir=str(files.local(data_dir, "the folder of data sets")))
+        data = dataclasses.replace(data, data_dir=str(files.located(data_dir, "the folder of data sets")))
     data = dataclasses.replace(data, name=name or data.name, moving_mnist=digits)
     return dataclasses.replace(experiment, data=data)
 
 
 def without_folders(experiment: ExperimentConfig) -> ExperimentConfig:
-    """The experiment without the folders of this machine."""
+    """The experiment without the folders and hosts of this machine."""
     data = experiment.data
     digits = dataclasses.replace(data.moving_mnist, digits_dir=None)
-    return dataclasses.replace(experiment, data=dataclasses.replace(data, data_dir=None, moving_mnist=digits))
+    return dataclasses.replace(experiment, data=dataclasses.replace(data, data_dir=None, service=None, moving_mnist=digits))

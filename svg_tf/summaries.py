@@ -21,6 +21,7 @@ from tensorboard.plugins.custom_scalar import metadata as layout_metadata
 from tensorboard.plugins.hparams import api as hparams
 from tensorboard.plugins.image import metadata as image_metadata
 
+from data_pipelines import files
 from svg_tf import visualization
 
 
@@ -44,7 +45,7 @@ def gif(name: str, frames, step: int, fps: float = 6.0, description: str = "") -
 def picture(name: str, image, step: int, description: str = "") -> bool:
     """Writes a still picture [H, W, 1 or 3], or the PNG or GIF file at a path as it is, to the current default writer."""
     if isinstance(image, str | os.PathLike):
-        content = pathlib.Path(image).read_bytes()
+        content = files.located(image).read_bytes()
         try:
             with Image.open(io.BytesIO(content), formats=("PNG", "GIF")) as opened:
                 width, height = opened.size
@@ -106,7 +107,7 @@ def once(log_dir, suffix: str):
 
     For what a run says of itself at step 0: a run that continues says it anew, and nothing stands there twice.
     """
-    log_dir = pathlib.Path(log_dir)
+    log_dir = files.located(log_dir)
     before = list(log_dir.glob(f"events.out.tfevents.*{suffix}"))
     writer = tf.summary.create_file_writer(str(log_dir), filename_suffix=suffix)
     with writer.as_default(step=0):
@@ -123,7 +124,7 @@ def purge(log_dir, step: int) -> int:
     are replaced at once. Returns the number of events removed.
     """
     removed = 0
-    for path in sorted(pathlib.Path(log_dir).glob("**/events.out.tfevents.*")):
+    for path in sorted(files.located(log_dir).glob("**/events.out.tfevents.*")):
         kept, dropped = [], 0
         try:
             for record in tf.data.TFRecordDataset(str(path)):
@@ -135,10 +136,13 @@ def purge(log_dir, step: int) -> int:
         except tf.errors.DataLossError:
             dropped += 1
         if dropped:
-            temporary = path.with_name("purged.tmp")
-            with tf.io.TFRecordWriter(str(temporary)) as writer:
-                for record in kept:
-                    writer.write(record)
-            os.replace(temporary, path)
+            _replace(path, kept)
         removed += dropped
     return removed
+
+
+def _replace(path: pathlib.Path, records: list[bytes]) -> None:
+    """The file with these records, whole. Its temporary name is not one that TensorBoard reads."""
+    with files.whole(path, "purged.tmp") as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
+        for record in records:
+            writer.write(record)

@@ -20,14 +20,14 @@ def check_counts(command, low: int = 1, high: int | None = None, *, names: tuple
 
 
 def localized(command) -> Any:
-    """The command with `~` expanded in its paths. Raises `ValueError` for one that is not on this machine's file system."""
+    """The command with `~` expanded in its paths. Raises `ValueError` for one of a store that is not known."""
     changed = {}
     for field in dataclasses.fields(command):
         value = getattr(command, field.name)
         if isinstance(value, pathlib.Path):
-            changed[field.name] = files.local(value, flag(field.name))
+            changed[field.name] = files.located(value, flag(field.name))
         elif isinstance(value, tuple) and value and all(isinstance(part, pathlib.Path) for part in value):
-            changed[field.name] = tuple(files.local(part, flag(field.name)) for part in value)
+            changed[field.name] = tuple(files.located(part, flag(field.name)) for part in value)
     return dataclasses.replace(command, **changed)
 
 

@@ -143,7 +143,7 @@ class Compare:
         from svg_tf.evaluation import comparison
 
         evaluations = {
-            label: [str(files.local(folder, "a run")) for folder in path.split(",")]
+            label: [str(files.located(folder, "a run")) for folder in path.split(",")]
             for label, path in _labelled(self.runs).items()
         }
         comparison.compare(evaluations, self.out)
@@ -191,7 +191,7 @@ class Figures:
         size, _ = sizes(self.run_dir, self.image_size)
         out, label = self.out or self.run_dir / named("figures", size), self.label or self.run_dir.resolve().name
         beside = _labelled(self.beside, **{label: str(self.run_dir)})
-        beside = {name: files.local(path, "--beside") for name, path in beside.items() if name != label}
+        beside = {name: files.located(path, "--beside") for name, path in beside.items() if name != label}
         inputs = _given(self.run_dir, self.deterministic, self.data_dir, self.digits_dir)
         files.distinct_outputs([out], [*inputs, *beside.values()])
         from data_pipelines import ClipsTooShort

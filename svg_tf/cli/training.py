@@ -50,7 +50,7 @@ def train(arguments: list[str]) -> int:
 def _train(experiment: config.ExperimentConfig, run_dir: pathlib.Path) -> int:
     from svg_tf.training import multi_worker
 
-    run_dir = files.local(run_dir, "--run-dir")
+    run_dir = files.located(run_dir, "--run-dir")
     status = _status_of(experiment, run_dir)
     if experiment.train.strategy == "multi_worker":
         multi_worker.leave(status)
@@ -58,12 +58,13 @@ def _train(experiment: config.ExperimentConfig, run_dir: pathlib.Path) -> int:
 
 
 def _status_of(experiment: config.ExperimentConfig, run_dir: pathlib.Path) -> int:
+    from data_pipelines import service
     from svg_tf import training
     from svg_tf.training import callbacks, multi_worker
 
     try:
         training.train(experiment, run_dir)
-    except (callbacks.Preempted, multi_worker.WorkerLost, files.InUseError) as stopped:
+    except (callbacks.Preempted, multi_worker.WorkerLost, files.InUseError, service.OutOfTurnError) as stopped:
         print(f"svg-tf: {stopped}", file=sys.stderr)
         return command_line.INTERRUPTED if getattr(stopped, "signal", None) == signal.SIGINT else EXIT_AGAIN
     print(f"Run: {run_dir}\nWatch: tensorboard --logdir {run_dir / 'logs'}")

@@ -47,6 +47,8 @@ class DataConfig(Config):
     name: str = "moving_mnist"
     data_dir: str | None = runtime(None)
     """Folder of prepared data sets; None: TFDS's own default."""
+    service: str | None = runtime(None)
+    """Addresses of tf.data services that read the training data, grpc://host-a:5000,grpc://host-b:5000; None: read here."""
     batch_size: int = 100
     """Global batch: sequences of a training step over all replicas."""
     n_future: int = 10

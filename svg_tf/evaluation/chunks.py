@@ -72,7 +72,7 @@ def gather(work: pathlib.Path, count: int) -> dict[str, np.ndarray]:
 def _load(path: pathlib.Path) -> dict[str, np.ndarray] | None:
     """None where the file is absent or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):
         return None

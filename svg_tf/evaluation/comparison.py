@@ -17,7 +17,7 @@ _SHARED_OPTIONS = ("n_past", "n_future", "protocol")
 
 def find(directory) -> pathlib.Path:
     """The evaluation of a run: the folder itself, or its subfolder "evaluation". Raises `ValueError` where there is none."""
-    directory = files.local(directory, "an evaluation's folder")
+    directory = files.located(directory, "an evaluation's folder")
     for candidate in (directory, directory / "evaluation"):
         if (candidate / "report.json").is_file():
             return candidate
@@ -38,7 +38,7 @@ def compare(evaluations: Mapping[str, Folder | Sequence[Folder]], out_dir) -> di
     """
     require(len(evaluations) >= 2, f"compare needs at least two evaluations, got {list(evaluations)}.")
     report.require_matplotlib()
-    out_dir = files.local(out_dir, "the comparison's folder")
+    out_dir = files.located(out_dir, "the comparison's folder")
     places = {label: [find(folder) for folder in _folders(entry)] for label, entry in evaluations.items()}
     files.distinct_outputs([out_dir], [folder for folders in places.values() for folder in folders])
     groups = {label: [report.read(folder) for folder in folders] for label, folders in places.items()}

@@ -4,8 +4,9 @@ Pieces keep their size, whatever the number of devices, so that each gives the n
 """
 
 import concurrent.futures
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import tensorflow as tf
 
@@ -32,6 +33,24 @@ def copy(model, device: str):
         other = families.build(model.config, dtype=model.dtype_policy)
         other.set_weights(model.get_weights())
     return other
+
+
+_COPIES: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+"""Of models that draw on several devices, by device: a copy and its compiled functions are made once."""
+
+
+def copies(model, wanted: int) -> list[tuple[str, Any]]:
+    """(device, the model there), of at most `wanted` devices, the model itself first. A copy gets the model's weights of now."""
+    first, *others = of(model)[: max(1, wanted)]
+    found = [(first, model)]
+    for device in others:
+        known = _COPIES.setdefault(model, {})
+        if device in known:
+            known[device].set_weights(model.get_weights())
+        else:
+            known[device] = copy(model, device)
+        found.append((device, known[device]))
+    return found
 
 
 def on(device: str, function: Callable[[Item], Result]) -> Callable[[Item], Result]:

@@ -89,7 +89,7 @@ def train(
     Raises `ValueError` for wrong values, missing digits, or files that are there already.
     """
     integer("steps", steps, 1), integer("batch_size", batch_size, 1), integer("seed", seed, 0, 2**31 - 1)
-    out = files.local(out, "--out")
+    out = files.located(out, "--out")
     if out.suffix != ".npz":
         raise ValueError(f"--out must be an .npz file, got {out.name!r}.")
     for path in (out, out.with_suffix(".json")):

@@ -138,7 +138,7 @@ def _mean(values: np.ndarray) -> dict:
 
 def write(report: dict, out_dir) -> None:
     """curves.png, report.md and, last (its presence says that the evaluation is complete), report.json."""
-    out_dir = pathlib.Path(out_dir)
+    out_dir = files.located(out_dir)
     past, horizon = report["options"]["n_past"], report["horizon"]
     panels = []
     for metric, rows in report["results"].items():
@@ -248,10 +248,10 @@ def _bound_lines(bound: dict) -> list[str]:
 
 def read(directory) -> tuple[dict, dict[str, np.ndarray]]:
     """(report, scores) of an evaluation's folder, of 0.1.0 too. Raises `ValueError` where it is absent, unfinished or damaged."""
-    directory = pathlib.Path(directory)
+    directory = files.located(directory)
     try:
         report = upgraded(json.loads((directory / "report.json").read_text(encoding="utf-8")))
-        with np.load(directory / "scores.npz", allow_pickle=False) as file:
+        with (directory / "scores.npz").open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             scores = {name: file[name] for name in file.files}
     except FileNotFoundError as error:
         raise ValueError(f"{directory} holds no finished evaluation ({pathlib.Path(error.filename).name} is missing).") from None

@@ -11,7 +11,6 @@ import dataclasses
 import hashlib
 import json
 import pathlib
-import shutil
 import time
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -65,7 +64,7 @@ def evaluate(
     the model, weight files that are missing or have another checksum, an `out_dir` of another evaluation, or one in which another
     process evaluates alone (`files.InUseError`).
     """
-    out_dir = files.local(out_dir, "the evaluation's folder")
+    out_dir = files.located(out_dir, "the evaluation's folder")
     report.require_matplotlib()
     files.distinct_outputs([out_dir], [path for path in (options.lpips, options.fvd) if path])
     batches = _batches(data)
@@ -98,7 +97,7 @@ def evaluate(
             count = _score_all(model, batches, options, work, networks, ceiling, held, shard or shards.Shard(), progress)
             if shards.wait_for_turn(held, finished.exists):
                 return _report(model, batches, options, work, header, count)
-    shutil.rmtree(work, ignore_errors=True)  # what a slow process has left in it
+    files.remove_folder(work)  # what a slow process has left in it
     return json.loads(finished.read_text(encoding="utf-8"))
 
 
@@ -126,7 +125,7 @@ def _report(model, batches, options: Options, work: pathlib.Path, header: dict, 
     chunk_files.save(out_dir / "scores.npz", np_scores)
     result["shown"] = _show(model, batches, scores, options, out_dir)
     report.write(result, out_dir)
-    shutil.rmtree(work, ignore_errors=True)
+    files.remove_folder(work)
     return result
 
 

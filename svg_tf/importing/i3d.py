@@ -66,7 +66,7 @@ def import_i3d(path, out) -> dict:
         "form": found.form,
         "resize": _RESIZES[found.form],
     }
-    with folders.whole(out) as temporary:
+    with files.whole_folder(out, i3d.WEIGHTS) as temporary:
         np.savez(temporary / i3d.WEIGHTS, **arrays)
         files.write_json(temporary / i3d.FACTS, facts)
     return facts

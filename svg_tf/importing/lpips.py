@@ -23,7 +23,7 @@ def import_lpips(alexnet, heads, out) -> dict:
     Returns the sources: name, SHA-256 and, where its checksum is a published one, which file it is. Raises `ValueError` for
     files that hold something else.
     """
-    out = files.local(out, "--out")
+    out = files.located(out, "--out")
     if out.suffix != ".npz":
         raise ValueError(f"--out must end in .npz, got {out}.")
     arrays, sources = {}, {}

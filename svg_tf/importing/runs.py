@@ -111,7 +111,7 @@ def assign(model, weights: dict[str, np.ndarray]) -> None:
 
 
 def _write(out: pathlib.Path, model, experiment, step: int, facts: dict) -> None:
-    with folders.whole(out) as temporary:
+    with files.whole_folder(out, "config.json") as temporary:
         training.open_run(experiment, temporary)
         state = TrainingState(model)
         for optimizer in model.optimizers.values():

@@ -15,11 +15,13 @@ from typing import NamedTuple
 import numpy as np
 
 from data_pipelines import checks
+from data_pipelines.files import located
 from svg_tf.serving import DEFAULT, GENERATE, KEYPOINTS, PREDICT_KEYPOINTS, remote
 from svg_tf.serving.limits import version_number
 from svg_tf.serving.remote import RequestError, Spec
 
 SHIPPED = "smmnist_mini"
+_SERVERS = ("grpc", "http", "https")
 log = logging.getLogger(__name__)
 
 
@@ -41,10 +43,10 @@ def connect(where, name: str = "", *, version: int | None = None, timeout: float
     checks.integer("retries", retries, 0, 4)
     if version is not None:
         checks.integer("version", version, 0)
-    if "://" not in str(where):
+    if not _is_address(str(where)):
         return LocalModel(where, version)
     url = urllib.parse.urlsplit(str(where))
-    if url.scheme not in ("grpc", "http", "https") or not url.hostname or url.username or url.query or url.fragment:
+    if url.scheme not in _SERVERS or not url.hostname or url.username or url.query or url.fragment:
         raise ValueError(f"A server's address must be grpc://host:port or http://host:port, got {str(where)!r}.")
     try:
         port = url.port
@@ -59,6 +61,18 @@ def connect(where, name: str = "", *, version: int | None = None, timeout: float
     else:
         from svg_tf.serving.rest_model import RestModel as kind
     return kind(url, name, version, timeout, retries)
+
+
+def _is_address(where: str) -> bool:
+    """Whether `where` is a server, and no folder on this machine or in a store."""
+    scheme, found, _ = where.partition("://")
+    if not found or scheme == "file":
+        return False
+    if scheme in _SERVERS:
+        return True
+    from data_pipelines import stores
+
+    return scheme not in stores.schemes()
 
 
 def default_model() -> pathlib.Path:
@@ -77,7 +91,7 @@ class LocalModel(remote.Model):
     """A SavedModel from disk, run in this process by TensorFlow's Python loader; the newest version unless told otherwise."""
 
     def __init__(self, path, version: int | None = None):
-        path = pathlib.Path(path)
+        path = located(path, "the model")
         folder = path if (path / "saved_model.pb").is_file() else _version_folder(path, version)
         import tensorflow as tf
 

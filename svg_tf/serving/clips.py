@@ -29,7 +29,7 @@ def read(path, size: tuple[int, int, int], n_past: int = 0, fit: clips.Fit = "cr
     Returns: uint8 [T, H, W, C].
     Raises: `ValueError`, naming the file, for one that is absent, damaged, too short, too long or of another kind.
     """
-    path = files.local(path, "A clip")
+    path = files.near(path, "A clip")
     if not path.exists():
         raise ValueError(f"{kinds.shown(path)} does not exist.")
     taken = list(itertools.islice(_frames(path, size, fit), n_past or MAX_FRAMES + 1))
@@ -83,7 +83,7 @@ def write(path, context: np.ndarray, futures: np.ndarray, shown: int = 5, fps: i
     path: .gif or .mp4 (the first `shown` samples below each other, each after the context) or .npz (arrays context and
     futures, all samples). context: uint8 [T, H, W, C]; futures: uint8 [S, F, H, W, C].
     """
-    path = pathlib.Path(path)
+    path = files.located(path)
     suffix = path.suffix.lower()
     if suffix == ".npz":
         stream = io.BytesIO()
@@ -100,7 +100,7 @@ def write(path, context: np.ndarray, futures: np.ndarray, shown: int = 5, fps: i
 
 def keypoints_path(path) -> pathlib.Path:
     """The table that belongs to a clip's futures: clip.gif -> clip.keypoints.csv."""
-    return pathlib.Path(path).with_suffix(".keypoints.csv")
+    return files.located(path).with_suffix(".keypoints.csv")
 
 
 def write_keypoints(path, context: np.ndarray, futures: np.ndarray) -> pathlib.Path:

@@ -10,7 +10,6 @@ A version is written under a name that servers pass over (they look for numbers)
 import json
 import os
 import pathlib
-import shutil
 import tempfile
 from dataclasses import dataclass, field
 
@@ -67,7 +66,7 @@ def export(
     """
     if not isinstance(model, VideoPredictor):
         raise ValueError(f"export expects an svg_tf.VideoPredictor (SVG or SRVP), got {type(model).__name__}.")
-    path, limits, facts = pathlib.Path(path).resolve(), limits or Limits(), facts or Facts()
+    path, limits, facts = files.located(path).resolve(), limits or Limits(), facts or Facts()
     check_name(path.name)
     check_lengths(model.config, n_future, n_samples, limits)
     if max_shard_bytes is not None:
@@ -89,13 +88,12 @@ def export(
         "signatures": sorted(functions),
     }
     path.mkdir(parents=True, exist_ok=True)
-    temporary = pathlib.Path(tempfile.mkdtemp(dir=path, prefix=".export-"))
-    try:
+    parent = None if files.is_store(path) else path
+    with tempfile.TemporaryDirectory(dir=parent, prefix=".export-", ignore_cleanup_errors=True) as folder:
+        temporary = pathlib.Path(folder) / "version"
+        temporary.mkdir()
         _write(temporary, path.name, model, functions, served, facts, with_warmup, max_shard_bytes)
         return publish(temporary, path, served)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
 
 
 def check_lengths(model_config, n_future, n_samples, limits: Limits) -> None:
@@ -111,7 +109,7 @@ def check_lengths(model_config, n_future, n_samples, limits: Limits) -> None:
 
 def version_numbers(path) -> list[int]:
     """The numbers that are taken in a model's folder, ascending; empty where there is none."""
-    path = pathlib.Path(path)
+    path = files.located(path)
     found = [version_number(p.name) for p in path.iterdir()] if path.is_dir() else []
     return sorted(number for number in found if number is not None)
 
@@ -139,7 +137,7 @@ def _write(folder, name, model, functions, served: dict, facts: Facts, with_warm
 def published_as(folder) -> dict:
     """What a complete export says that it serves. Raises `ValueError` where `folder` holds no export of this package."""
     try:
-        served = json.loads((pathlib.Path(folder) / EXTRA / CONFIG_FILE).read_text(encoding="utf-8"))["serving"]
+        served = json.loads((files.located(folder) / EXTRA / CONFIG_FILE).read_text(encoding="utf-8"))["serving"]
         Limits(**served["limits"])
         return served
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -157,9 +155,12 @@ def publish(temporary: pathlib.Path, path: pathlib.Path, served: dict) -> pathli
 
 
 def _numbered(temporary: pathlib.Path, path: pathlib.Path) -> pathlib.Path:
-    """Another export may take the next number first."""
+    """Another export may take the next number first; a store does not tell."""
     while True:
         target = path / str(max(version_numbers(path), default=0) + 1)
+        if files.is_store(target):
+            target.put_folder(temporary, last="saved_model.pb")
+            return target
         try:
             os.rename(temporary, target)
         except OSError:

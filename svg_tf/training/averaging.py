@@ -5,6 +5,7 @@ import pathlib
 
 import tensorflow as tf
 
+from data_pipelines import files
 from svg_tf import families, noise
 from svg_tf.families import inputs
 from svg_tf.training import checkpoints, program
@@ -18,7 +19,7 @@ log = logging.getLogger(__name__)
 
 def path_of(directory) -> pathlib.Path:
     """Where, among a run's checkpoints, its averaged weights are."""
-    return pathlib.Path(directory) / "averaged.npz"
+    return files.located(directory) / "averaged.npz"
 
 
 def write(model, data: tf.data.Dataset, directory, step: int) -> None:

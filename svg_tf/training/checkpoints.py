@@ -11,7 +11,6 @@ import math
 import os
 import pathlib
 import re
-import shutil
 import zipfile
 
 import numpy as np
@@ -31,18 +30,18 @@ class MisfitError(ValueError):
 
 
 def path_of(directory: pathlib.Path, step: int) -> pathlib.Path:
-    return pathlib.Path(directory) / f"step-{step:08d}.npz"
+    return files.located(directory) / f"step-{step:08d}.npz"
 
 
 def existing(directory) -> list[tuple[int, pathlib.Path]]:
     """(step, path) of the checkpoints in `directory`, oldest first."""
-    found = [(int(m[1]), p) for p in pathlib.Path(directory).glob("step-*.npz") if (m := _NAME.fullmatch(p.name))]
+    found = [(int(m[1]), p) for p in files.located(directory).glob("step-*.npz") if (m := _NAME.fullmatch(p.name))]
     return sorted(found)
 
 
 def best(directory) -> pathlib.Path:
     """Where the checkpoint with the lowest validation loss is kept."""
-    return pathlib.Path(directory) / "best.npz"
+    return files.located(directory) / "best.npz"
 
 
 def save(directory, state: TrainingState, step: int, callbacks: dict, keep: int) -> pathlib.Path:
@@ -51,7 +50,7 @@ def save(directory, state: TrainingState, step: int, callbacks: dict, keep: int)
     callbacks: JSON-serializable values to give back to `restore`'s caller. On a full disk the earlier checkpoints stay.
     """
     path = write(path_of(directory, step), step, callbacks, state.values())
-    _remove_old(pathlib.Path(directory), keep)
+    _remove_old(files.located(directory), keep)
     return path
 
 
@@ -85,14 +84,7 @@ def _remove_old(directory: pathlib.Path, keep: int) -> None:
 
 def keep_best(path: pathlib.Path) -> None:
     """Keeps the checkpoint at `path` as the best one, beyond the time when it is removed among the last ones."""
-    temporary = path.with_name(".best.npz")
-    temporary.unlink(missing_ok=True)
-    try:
-        os.link(path, temporary)
-    except OSError:  # a file system without links
-        shutil.copyfile(path, temporary)
-    os.replace(temporary, best(path.parent))
-    temporary.unlink(missing_ok=True)  # renaming one link of a file onto another does nothing
+    files.duplicate(path, best(path.parent))
 
 
 def finish_interrupted_work(directory, step: int, callbacks: dict, keep: int) -> None:
@@ -102,12 +94,12 @@ def finish_interrupted_work(directory, step: int, callbacks: dict, keep: int) ->
     older ones, which must not count as older than those), keeps the checkpoint as the best one where it is, and removes all
     but the last `keep`.
     """
-    directory = pathlib.Path(directory)
+    directory = files.located(directory)
     for leftover in [*directory.glob(".step-*"), *directory.glob(".best.npz"), *directory.glob("*.tmp")]:
         leftover.unlink(missing_ok=True)
     for newer, path in existing(directory):
         if newer > step:
-            os.replace(path, path.with_suffix(".damaged"))
+            path.replace(path.with_suffix(".damaged"))
     if step and callbacks.get("best_step") == step:
         keep_best(path_of(directory, step))
     _remove_old(directory, keep)
@@ -119,9 +111,9 @@ def restore(path, state: TrainingState) -> tuple[int, dict]:
     Raises `ValueError` where the file is damaged or belongs to another model: names that are missing, unexpected or of another
     shape or type; nothing is assigned then. A state without optimizers takes the model's values alone.
     """
-    path = pathlib.Path(path)
+    path = files.located(path)
     try:
-        with zipfile.ZipFile(path) as opened:
+        with path.open("rb") as stream, zipfile.ZipFile(stream) as opened:
             found = archive.describe(opened)
             step, callbacks, version = _facts(path, archive.read_json(opened, found))
             names = _names(state, set(found) - {archive.HEADER}, version)

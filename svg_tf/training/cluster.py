@@ -1,5 +1,6 @@
 """Which devices and machines train together: strategies, and the cluster of several machines."""
 
+import concurrent.futures
 import logging
 import os
 import socket
@@ -11,7 +12,7 @@ from data_pipelines.checks import require
 from svg_tf import clusters
 from svg_tf.clusters import tf_config
 
-NAMES_KNOWN_AFTER = 60.0  # seconds
+NAMES_KNOWN_AFTER, ANSWERS_WITHIN = 60.0, 3.0  # seconds
 log = logging.getLogger(__name__)
 
 
@@ -23,8 +24,8 @@ def strategy(name: str) -> tf.distribute.Strategy:
 
 
 def _several(resolver) -> tf.distribute.Strategy:
-    jobs, own = resolver.cluster_spec().as_dict(), resolver.cluster_spec().task_address(resolver.task_type, resolver.task_id)
-    workers = [address for job in ("chief", "worker") for address in jobs.get(job, [])]
+    own = resolver.cluster_spec().task_address(resolver.task_type, resolver.task_id)
+    workers = _addresses(resolver)
     _wait_for_names(workers)
     log.info(
         "Worker %d of %d, at %s: waits until all have started; the first is %s.",
@@ -37,6 +38,31 @@ def _several(resolver) -> tf.distribute.Strategy:
         return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     except (tf.errors.UnknownError, RuntimeError) as error:  # its port is taken
         raise ValueError(f"This worker cannot start at {own}: {(str(error).splitlines() or [''])[0]}") from error
+
+
+def _addresses(resolver) -> list[str]:
+    jobs = resolver.cluster_spec().as_dict()
+    return [address for job in ("chief", "worker") for address in jobs.get(job, [])]
+
+
+def addresses() -> list[str]:
+    """"host:port" of all workers of the cluster, by their numbers."""
+    return _addresses(_resolver())
+
+
+def silent(addresses: list[str]) -> list[int]:
+    """Which of these nobody listens at, or whose machines do not answer."""
+
+    def answers(address):
+        host, _, port = address.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWERS_WITHIN).close()
+            return True
+        except (OSError, UnicodeError):
+            return False
+
+    with concurrent.futures.ThreadPoolExecutor(len(addresses)) as pool:
+        return [index for index, found in enumerate(pool.map(answers, addresses)) if not found]
 
 
 def _wait_for_names(workers: list[str]) -> None:

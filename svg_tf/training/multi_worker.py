@@ -42,9 +42,8 @@ def watched():
     try:
         yield
     except LOST as error:
-        raise WorkerLost(
-            f"A worker of this job is gone ({reason(error)}). Start all workers again: they go on from the last checkpoint."
-        ) from error
+        advice = "Start all workers again (exit status 75): they go on from the last checkpoint."
+        raise WorkerLost(f"{who(error)} {advice}") from error
     finally:
         logger.setLevel(level)
 
@@ -52,20 +51,31 @@ def watched():
 def leave(status: int) -> NoReturn:
     """Ends this worker's program at once, when it has nothing left to do: TensorFlow needs up to a minute to part a cluster.
 
-    The first worker, whom the others ask for the cluster's state, goes last.
+    The first worker, whom the others ask for the cluster's state, goes last. After a loss all wait a little, so that nobody takes
+    for lost who only has left.
     """
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()
-    if clusters.rank()[0] == 0:
-        time.sleep(FIRST_GOES_LAST)
+    time.sleep(FIRST_GOES_LAST * ((clusters.rank()[0] == 0) + (status != 0)))
     os._exit(status)
+
+
+def who(error: tf.errors.OpError) -> str:
+    """Which worker is gone, by its index and address, in a sentence: TensorFlow does not always say."""
+    addresses = cluster.addresses()
+    gone = cluster.silent(addresses)
+    if not gone:  # it hangs, or is there again
+        return f"A worker of this job is gone ({reason(error)})."
+    which = ", ".join(f"{index} (at {addresses[index]})" for index in gone)
+    return f"Of this job's {len(addresses)} workers, index {which} is gone."
 
 
 def reason(error: tf.errors.OpError) -> str:
     """What the error says of the lost worker, in one line: TensorFlow puts the places in the graph around it."""
     lines = [re.sub(r"\{\{.*?\}\}", "", line).strip() for line in (error.message or "").splitlines()]
+    lines = [line for line in lines if not re.match('Graph execution error|Detected at node|File "', line)]
     telling = [line for line in lines if re.search("(?i)abort|peer|/task:|heartbeat|deadline|cancel|unavailable", line)]
     return next(iter([*telling, *filter(None, lines)]), type(error).__name__)[:300]
 

@@ -18,7 +18,7 @@ import keras
 import tensorflow as tf
 
 import data_pipelines
-from data_pipelines import files, frame_size
+from data_pipelines import files, frame_size, service
 from data_pipelines.checks import require
 from svg_tf import families, sources, summaries
 from svg_tf.config import ExperimentConfig
@@ -65,7 +65,7 @@ def load_run(run_dir, weights: Weights | None = None, image_size: frame_size.Siz
     model = families.build(experiment.model)
     if experiment.model != trained:
         _check_same_weights(families.build(trained), model)
-    directory, state = pathlib.Path(run_dir) / "checkpoints", TrainingState(model, with_optimizer=False)
+    directory, state = files.located(run_dir, "the run directory") / "checkpoints", TrainingState(model, with_optimizer=False)
     averaged = averaging.path_of(directory)
     if weights is None and experiment.train.averages and averaged.exists():
         weights = "averaged"
@@ -130,15 +130,18 @@ def train(
 
     Raises `ValueError` for a directory with another configuration, and for frames that the data cannot have, `files.InUseError`
     where another process trains in it, `FloatingPointError` at a loss that is not finite, `callbacks.Preempted` after SIGTERM or
-    SIGINT, once a checkpoint is saved, `multi_worker.WorkerLost` where another worker of the job is gone.
+    SIGINT, once a checkpoint is saved, `multi_worker.WorkerLost` where another worker of the job is gone,
+    `service.OutOfTurnError` where a tf.data service is out of turn.
     """
     t = experiment.train
     sources.of(experiment)  # refuses frames that the data cannot have
-    run_dir = files.local(run_dir, "the run directory")
+    _check_places(experiment.data)
+    run_dir = files.located(run_dir, "the run directory")
     require(not run_dir.exists() or run_dir.is_dir(), f"The run directory must be a folder; {run_dir} is a file.")
     if t.deterministic:
         tf.config.experimental.enable_op_determinism()
     with contextlib.ExitStack() as stack:
+        stack.enter_context(service.watched())
         if t.strategy == "multi_worker":
             stack.enter_context(multi_worker.watched())
         strategy = cluster.strategy(t.strategy)
@@ -150,6 +153,15 @@ def train(
             stack.enter_context(files.locked(run_dir, "trains in"))
             run_dir = open_run(experiment, run_dir)
         return _train(experiment, run_dir, strategy, verbose, tuple(callbacks), stack)
+
+
+def _check_places(data) -> None:
+    """Raises `ValueError` for folders in stores that are not known, and services that are not there."""
+    for name, place in (("data.data_dir", data.data_dir), ("data.moving_mnist.digits_dir", data.moving_mnist.digits_dir)):
+        if place:
+            files.located(place, name)
+    if data.service:
+        service.check(data.service)
 
 
 def _train(experiment, run_dir, strategy, verbose, more, stack) -> VideoPredictor:
@@ -203,7 +215,7 @@ def _fit(model, experiment, strategy, step, epoch, until, steps_per_epoch, callb
     """`fit` from `step` on, by Keras or, on several machines, by the loop of `multi_worker`."""
     several = experiment.train.strategy == "multi_worker"
     share = cluster.shard(strategy) if several else (0, 1)
-    train_data = load_data(experiment, "train", start_batch=step, shard=share)
+    train_data = load_data(experiment, "train", start_batch=step, shard=share, service=experiment.data.service)
     held_out = load_data(experiment, "validation", shuffle=False, repeat=False, drop_remainder=several, shard=share)
     arguments = {
         "validation_data": held_out.take(experiment.eval.validation_steps),

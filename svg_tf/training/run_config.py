@@ -20,7 +20,7 @@ def open_run(experiment: ExperimentConfig, run_dir) -> pathlib.Path:
     may differ. A directory whose run has not saved anything yet takes a corrected configuration. Raises `ValueError` that lists
     what differs otherwise.
     """
-    run_dir = files.local(run_dir, "the run directory")
+    run_dir = files.located(run_dir, "the run directory")
     for name in ("checkpoints", "logs"):
         if (run_dir / name).exists() and not (run_dir / name).is_dir():
             raise ValueError(f"{run_dir / name} must be a folder of the run, and is a file; remove it or choose another folder.")
@@ -46,12 +46,12 @@ def write_config(run_dir, experiment: ExperimentConfig) -> pathlib.Path:
         "runtime": config.to_dict(experiment, "runtime"),
         "versions": versions.installed(),
     }
-    return files.write(pathlib.Path(run_dir) / FILE, json.dumps(facts, indent=2, sort_keys=True, allow_nan=False) + "\n")
+    return files.write(files.located(run_dir) / FILE, json.dumps(facts, indent=2, sort_keys=True, allow_nan=False) + "\n")
 
 
 def read_config(run_dir) -> ExperimentConfig:
     """The experiment of a run directory, of 0.1.0 too. Raises `ValueError` where there is none or it cannot be read."""
-    path = files.local(run_dir, "the run directory") / FILE
+    path = files.located(run_dir, "the run directory") / FILE
     if not path.is_file():
         raise ValueError(f"{run_dir} is not a run directory: it has no config.json.")
     if path.stat().st_size > MAX_BYTES:

@@ -160,7 +160,7 @@ def test_the_source_is_looked_through_once(tmp_path, monkeypatch):
     assert calls == [1]
 
 
-@pytest.mark.parametrize("address", ["gs://bucket/data", "gs:/bucket", "s3://bucket", "https://host/x", "hdfs://name/x"])
+@pytest.mark.parametrize("address", ["s3://bucket/data", "s3:/bucket", "az://bucket", "https://host/x", "hdfs://name/x"])
 def test_addresses_are_no_folders(tmp_path, monkeypatch, capsys, address):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "source").mkdir()

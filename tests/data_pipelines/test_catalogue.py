@@ -43,7 +43,7 @@ def test_choices(folder):
         catalogue.find("kth", folder)
     with pytest.raises(ValueError, match="No data set 'half'.*prepared there: kth/32, kth/64, plain"):
         catalogue.find("half", folder)
-    with pytest.raises(ValueError, match="gs:// is not supported"):
-        catalogue.find("kth", "gs://bucket/data")
+    with pytest.raises(ValueError, match="s3:// is not supported"):
+        catalogue.find("kth", "s3://bucket/data")
     with pytest.raises(ValueError, match="is no folder"):
         catalogue.open_builder(folder / "nowhere")

@@ -120,8 +120,8 @@ def test_errors_are_one_message_and_status_two(tmp_path, capsys, arguments, mess
 def test_other_stores_are_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for command in (["list"], ["describe", "kth"], ["build", "kth", "--source", "."]):
-        code, out, err = run(capsys, *command, "--data-dir", "gs://bucket/data")
-        assert code == 2 and "gs:// is not supported" in err and not out and not list(tmp_path.iterdir())
+        code, out, err = run(capsys, *command, "--data-dir", "s3://bucket/data")
+        assert code == 2 and "s3:// is not supported" in err and not out and not list(tmp_path.iterdir())
 
 
 def test_version(capsys):

@@ -1,12 +1,14 @@
-"""Trains on logical devices, and prints what came out as JSON. Arguments: folder, number of replicas.
+"""Trains on logical devices, and prints what came out as JSON. Arguments: folder, number of replicas, folder of one's run.
 
 Logical devices must be made before TensorFlow starts, and strategies of different sizes in one process mix up their groups:
 hence a process for each number of replicas.
 """
 
 import dataclasses
+import hashlib
 import json
 import pathlib
+import shutil
 import sys
 
 import numpy as np
@@ -118,6 +120,31 @@ try:
     out["averaged"] = {k: value_of(v).tolist() for k, v in averaged.items()}
 except ValueError as error:
     out["refused"] = str(error)
+
+# The run of one replica goes on in another folder, here on n
+class Restored(keras.callbacks.Callback):
+    def on_train_begin(self, logs=None):
+        values = TrainingState(self.model).values()
+        self.bits = {name: hashlib.sha256(value.tobytes()).hexdigest() for name, value in values.items()}
+
+
+def curves(logs):
+    found = {}
+    for file in sorted(logs.rglob("events*")):
+        for event in tf.compat.v1.train.summary_iterator(str(file)):
+            for value in event.summary.value:
+                if value.tensor.dtype == tf.float32.as_datatype_enum and not value.tensor.tensor_shape.dim:
+                    found[f"{file.parent.name}/{value.tag} {event.step}"] = float(tf.make_ndarray(value.tensor))
+    return found
+
+
+if n < 4:
+    moved, restored = pathlib.Path(sys.argv[1]).with_name(f"moved-{n}"), Restored()
+    shutil.copytree(sys.argv[3], moved)
+    longer = dataclasses.replace(experiment, train=dataclasses.replace(experiment.train, epochs=2))
+    model = training.train(longer, moved, verbose=False, callbacks=[restored])
+    out["moved"] = {k: np.asarray(v.value).tolist() for k, v in named_variables(model).items()}
+    out["restored"], out["curves"] = restored.bits, curves(moved / "logs")
 
 try:
     with strategy.scope():

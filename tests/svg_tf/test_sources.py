@@ -25,7 +25,7 @@ def test_what_a_source_cannot_do_is_refused():
         sources.of(presets.get("smmnist_mini")).selection(random_windows=3)
     with pytest.raises(ValueError, match="--moving is for generated"):
         sources.of(presets.get("kth_lp")).selection(moving=True)
-    for place in ({"data_dir": "gs://bucket"}, {"digits_dir": "s3://bucket"}):
+    for place in ({"data_dir": "hdfs://bucket"}, {"digits_dir": "s3://bucket"}):
         with pytest.raises(ValueError, match="is not supported"):
             sources.at(presets.get("smmnist_mini"), **place)
 

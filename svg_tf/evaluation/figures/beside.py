@@ -1,11 +1,11 @@
 """Fig. 9: samples of several models for the same sequences, under one truth."""
 
-import pathlib
 from collections.abc import Mapping
 
 import numpy as np
 
 from data_pipelines.checks import require
+from data_pipelines.files import located
 from svg_tf import visualization
 from svg_tf.evaluation.figures import common
 from svg_tf.evaluation.figures.figure import Figure, Setting, evaluated_clips
@@ -34,7 +34,7 @@ def beside_figure(
         frames = common.check_frames(model, frames, n_past + 1, f"frames of {label}")
         least = model.config.least_context
         require(least <= n_past, f"{label} needs at least {least} context frames, got n_past {n_past}.")
-    out_dir = pathlib.Path(out_dir)
+    out_dir = located(out_dir)
     drawn = {}
     for label, model in models.items():
         drawn[label] = best_and_random(model, frames, n_past, 1 if model.deterministic else n_samples, n_random, seed)

@@ -9,6 +9,7 @@ import numpy as np
 
 from data_pipelines import files
 from svg_tf import summaries
+from svg_tf.evaluation import devices
 
 SEQUENCES_AT_ONCE, SAMPLES_AT_ONCE = 8, 20
 
@@ -28,16 +29,29 @@ def check_frames(model, frames, least: int, what: str = "frames") -> np.ndarray:
 def draw(model, frames, n_past: int, n_samples: int, seed: int) -> Iterator[tuple[slice, slice, np.ndarray]]:
     """Samples of all futures, in parts of bounded size: (sequences, samples, float32 [b, s, T - n_past, H, W, C]).
 
-    Sample s of sequence n depends on (seed, n, s) and its frames alone, as in evaluation.
+    Sample s of sequence n depends on (seed, n, s) and its frames alone, as in evaluation. All devices of this machine draw; the
+    parts come in order.
     """
     seeds = np.stack([np.full(len(frames), seed), np.arange(len(frames))], axis=1).astype(np.int32)
-    for first in range(0, len(frames), SEQUENCES_AT_ONCE):
-        rows = slice(first, min(first + SEQUENCES_AT_ONCE, len(frames)))
-        for s in range(0, n_samples, SAMPLES_AT_ONCE):
-            n = min(SAMPLES_AT_ONCE, n_samples - s)
-            future = frames.shape[1] - n_past
-            drawn = model.generate(frames[rows, :n_past], future, n, seeds[rows], first_sample=s)
-            yield rows, slice(s, s + n), np.asarray(drawn)
+    parts = [
+        (slice(first, min(first + SEQUENCES_AT_ONCE, len(frames))), slice(s, min(s + SAMPLES_AT_ONCE, n_samples)))
+        for first in range(0, len(frames), SEQUENCES_AT_ONCE)
+        for s in range(0, n_samples, SAMPLES_AT_ONCE)
+    ]
+
+    def samples(own, number):
+        rows, of_rows = parts[number]
+        future, n = frames.shape[1] - n_past, of_rows.stop - of_rows.start
+        return np.asarray(own.generate(frames[rows, :n_past], future, n, seeds[rows], first_sample=of_rows.start))
+
+    copies = devices.copies(model, len(parts))
+    functions = [devices.on(device, lambda number, own=own: samples(own, number)) for device, own in copies]
+    done, following = {}, 0
+    for number, drawn in devices.spread(functions, range(len(parts))):
+        done[number] = drawn
+        while following in done:
+            yield *parts[following], done.pop(following)
+            following += 1
 
 
 def write_csv(path, columns: tuple[str, ...], rows: Iterable[tuple]) -> pathlib.Path:
@@ -56,8 +70,8 @@ def publish(log_dir, pictures: Mapping[str, str | pathlib.Path], step: int) -> N
     """Shows figures in TensorBoard's Images tab: tag -> PNG or GIF file (GIFs animate)."""
     import tensorflow as tf
 
-    writer = tf.summary.create_file_writer(str(pathlib.Path(log_dir) / "figures"))
+    writer = tf.summary.create_file_writer(str(files.located(log_dir) / "figures"))
     with writer.as_default():
         for tag, path in pictures.items():
-            summaries.picture(tag, pathlib.Path(path), step)
+            summaries.picture(tag, files.located(path), step)
     writer.close()

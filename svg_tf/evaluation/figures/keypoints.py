@@ -1,9 +1,9 @@
 """Keypoints and their tracks over truth and samples, and how well they tell where a digit is."""
 
-import pathlib
 
 import numpy as np
 
+from data_pipelines.files import located
 from svg_tf import markers, sources, visualization
 from svg_tf.evaluation.figures import common
 from svg_tf.evaluation.figures.figure import Figure, Setting, evaluated_clips
@@ -56,7 +56,7 @@ def keypoint_figure(
         clips.append(lines)
         rows += [(b, "truth", *row) for row in markers.numbered(found[b])]
         rows += [(b, s, *row) for s, track in enumerate(predicted[b]) for row in markers.numbered(track, n_past)]
-    out_dir = pathlib.Path(out_dir)
+    out_dir = located(out_dir)
     files = {"keypoints/animation": visualization.save_gif(out_dir / "keypoints.gif", visualization.grid(clips, n_past, 1), fps)}
     for b, lines in enumerate(clips):
         strip = visualization.filmstrip(lines, n_past, range(0, frames.shape[1], 2), 1)

@@ -1,10 +1,10 @@
 """Figs. 3, 4, 10 and 11: truth, deterministic prediction, best and random samples of a sequence."""
 
-import pathlib
 from typing import NamedTuple
 
 import numpy as np
 
+from data_pipelines.files import located
 from svg_tf import visualization
 from svg_tf.evaluation.figures import common
 from svg_tf.evaluation.figures.figure import Figure, Setting, evaluated_clips
@@ -62,7 +62,7 @@ def sample_figure(
     frames = common.check_frames(model, frames, n_past + 1)
     if deterministic is not None:
         common.check_frames(deterministic, frames, n_past + 1, "frames of the deterministic model")
-    out_dir = pathlib.Path(out_dir)
+    out_dir = located(out_dir)
     n, total = frames.shape[:2]
     drawn = best_and_random(model, frames, n_past, n_samples, n_random, seed)
     baseline = [d[:, 0] for *_, d in common.draw(deterministic, frames, n_past, 1, seed)] if deterministic is not None else []

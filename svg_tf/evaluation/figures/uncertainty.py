@@ -1,9 +1,9 @@
 """Fig. 6: sigma_psi of the learned prior over time, against true collisions."""
 
-import pathlib
 
 import numpy as np
 
+from data_pipelines import files
 from svg_tf.evaluation import plots, report
 from svg_tf.evaluation.figures import common
 from svg_tf.evaluation.figures.figure import Figure, Setting
@@ -74,7 +74,7 @@ def uncertainty_figure(model, frames, new_velocity, out_dir, *, first_step: int 
         "mean_sigma_at_new_velocity": float(sigma[:, counted][labels[:, counted]].mean()),
         "mean_sigma_elsewhere": float(sigma[:, counted][~labels[:, counted]].mean()),
     }
-    out_dir = pathlib.Path(out_dir)
+    out_dir = files.located(out_dir)
     columns = ("t", "sigma_mean", "sigma_sd", *(f"new_velocity_digit_{d + 1}" for d in range(new_velocity.shape[2])))
     rows = [(t, mean[t - 1], sd[t - 1], *new_velocity[0, t].astype(int).tolist()) for t in range(1, total)]
     common.write_csv(out_dir / f"{name}.csv", columns, rows)

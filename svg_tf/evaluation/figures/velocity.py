@@ -4,10 +4,10 @@ The digit is located in each frame by cross-correlation with the digit of the la
 frames alike, so that the locating error is the same for both.
 """
 
-import pathlib
 
 import numpy as np
 
+from data_pipelines import files
 from svg_tf.evaluation import plots, report
 from svg_tf.evaluation.figures import common
 from svg_tf.evaluation.figures.figure import Figure, Setting
@@ -120,7 +120,7 @@ def velocity_figure(
         "entropy_truth": _entropy(p).tolist(),
         "entropy_model": _entropy(q).tolist(),
     }
-    out_dir = pathlib.Path(out_dir)
+    out_dir = files.located(out_dir)
     rows = [
         (t, source, dx - limit, dy - limit, float(histogram[i, dy, dx]))
         for source, histogram in (("truth", p), ("model", q))

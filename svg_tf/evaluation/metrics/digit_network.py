@@ -16,6 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from data_pipelines.files import near
 from svg_tf.evaluation.metrics import video
 
 SIDE, GRID = 32, 8
@@ -61,7 +62,7 @@ class DigitNetwork:
     """
 
     def __init__(self, path=SHIPPED):
-        path = pathlib.Path(path)
+        path = near(path, "The digit network")
         try:
             content = path.read_bytes()
             self.card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))

@@ -8,6 +8,7 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
+from data_pipelines.files import near
 from svg_tf.evaluation.metrics import i3d, weight_files
 from svg_tf.evaluation.metrics.video import frechet_distance
 
@@ -66,7 +67,8 @@ class LPIPS:
     """
 
     def __init__(self, path, sha256: str | None = None):
-        self.path, self.sha256 = str(path), _verified(path, sha256)
+        self.path, path = str(path), near(path, "LPIPS weights")
+        self.sha256 = _verified(path, sha256)
         arrays = weight_files.read(path, lpips_shapes(), "LPIPS")
         for name, shape in lpips_shapes().items():
             got = arrays[name].shape if name in arrays else "nothing"
@@ -137,15 +139,16 @@ class FVD:
     def __init__(self, path, sha256: str | None = None, resize: str = ""):
         if resize not in ("", *i3d.RESIZES):
             raise ValueError(f"resize must be one of {sorted(i3d.RESIZES)}, or empty, got {resize!r}.")
+        self.path, path = str(path), near(path, "The FVD network")
         imported = i3d.is_folder(path)
         if not imported and not (pathlib.Path(path) / "saved_model.pb").is_file():
             raise ValueError(f"FVD needs a folder of svg-tf import-i3d, or of a SavedModel (with saved_model.pb), got {path}.")
-        self.path, self.sha256 = str(path), _verified(path, sha256)
+        self.sha256 = _verified(path, sha256)
         self.resize = resize or (i3d.facts(path).get("resize") if imported else "tf1")
         if self.resize not in i3d.RESIZES:
             raise ValueError(f"{path}/{i3d.FACTS} must name a resize of {sorted(i3d.RESIZES)}, got {self.resize!r}.")
         self.least_frames = i3d.LEAST_FRAMES if imported else 1
-        self._logits = tf.function(i3d.load(path), reduce_retracing=True) if imported else _saved_network(self.path)
+        self._logits = tf.function(i3d.load(path), reduce_retracing=True) if imported else _saved_network(str(path))
 
     def features(self, frames, batch_size: int = 4) -> np.ndarray:
         """frames: float [N, T, H, W, 1 or 3] in [0, 1] -> float64 [N, 400]; resized to 224 x 224 bilinearly."""

@@ -4,10 +4,9 @@ another, and what lies between two states.
 A model that cannot do these is refused (`ValueError`).
 """
 
-import pathlib
-
 import numpy as np
 
+from data_pipelines.files import located
 from svg_tf import visualization
 from svg_tf.evaluation.figures import common
 from svg_tf.evaluation.figures.figure import Figure, evaluated_clips
@@ -20,7 +19,7 @@ from svg_tf.families.interface import AnyFrameRate, SwapsContent
 def frame_rate_figure(model, frames, out_dir, *, n_past: int, frame_rate: int = 2, seed: int = 0, fps: int = 6) -> dict:
     """{frame_rate}.gif, a filmstrip of the first sequence, and the PSNR of both rates at the times of true frames."""
     clips, samples = frame_rate_clips(model, frames, n_past, frame_rate, seed)
-    out_dir, future = pathlib.Path(out_dir), np.asarray(frames)[:, n_past:]
+    out_dir, future = located(out_dir), np.asarray(frames)[:, n_past:]
     psnr = [
         float(np.mean(frame.psnr(future, drawn[:, 0, r - 1 :: r]))) for drawn, r in zip(samples, (1, frame_rate), strict=True)
     ]
@@ -50,7 +49,7 @@ def swap_figure(model, frames, out_dir, *, n_past: int, seed: int = 0, fps: int 
         [("truth: motion", motion), ("truth: content", other), ("swapped", made)]
         for motion, other, made in zip(frames, content, swapped, strict=True)
     ]
-    out_dir = pathlib.Path(out_dir)
+    out_dir = located(out_dir)
     files = {"swap/animation": visualization.save_gif(out_dir / "swap.gif", visualization.grid(clips, 0), fps)}
     for b, rows in enumerate(clips):
         strip = visualization.filmstrip(rows, 0, range(0, frames.shape[1], 2))
@@ -67,7 +66,7 @@ def interpolation_figure(model, frames, out_dir, *, n_past: int, n_frames: int =
         raise ValueError(f"Interpolation needs at least 2 sequences, got {len(frames)}.")
     between = np.asarray(model.interpolate(frames, np.roll(frames, -1, axis=0), n_frames))
     rows = [(f"{b + 1} to {(b + 1) % len(frames) + 1}", made) for b, made in enumerate(between)]
-    out_dir = pathlib.Path(out_dir)
+    out_dir = located(out_dir)
     files = {
         "interpolation/strip": visualization.save_png(out_dir / "interpolation.png", visualization.filmstrip(rows, 0)),
         "interpolation/animation": visualization.save_gif(out_dir / "interpolation.gif", visualization.grid([rows], 0), fps),

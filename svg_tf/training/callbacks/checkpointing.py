@@ -2,12 +2,12 @@
 
 import contextlib
 import math
-import pathlib
 import signal
 import threading
 
 import keras
 
+from data_pipelines import files
 from svg_tf.training import checkpoints
 from svg_tf.training.state import TrainingState, value_of
 
@@ -51,7 +51,7 @@ class Checkpoints(keras.callbacks.Callback):
         resume=None, stop=None,
     ):  # fmt: skip
         super().__init__()
-        self.directory, self.every, self.keep = pathlib.Path(directory), every, keep
+        self.directory, self.every, self.keep = files.located(directory), every, keep
         self.steps_per_epoch, self.before, self.stop = steps_per_epoch, before or {}, stop or (lambda: False)
         self._state = training_state
         best = (resume or {}).get("best")

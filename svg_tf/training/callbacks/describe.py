@@ -1,10 +1,10 @@
 """What a run is, in TensorBoard: its configuration, its hyper-parameters, and a layout of its charts."""
 
-import pathlib
 
 import keras
 import tensorflow as tf
 
+from data_pipelines import files
 from svg_tf import config, summaries
 from svg_tf.config import ExperimentConfig
 
@@ -20,7 +20,7 @@ class Describe(keras.callbacks.Callback):
 
     def __init__(self, log_dir, experiment: ExperimentConfig):
         super().__init__()
-        self.log_dir, self.experiment, self._written = pathlib.Path(log_dir), experiment, False
+        self.log_dir, self.experiment, self._written = files.located(log_dir), experiment, False
 
     def on_train_begin(self, logs=None):
         if self._written:  # a run that stopped within an epoch begins twice

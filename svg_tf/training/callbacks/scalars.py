@@ -1,11 +1,11 @@
 """Scalars in TensorBoard, the same for an interrupted run as for an undisturbed one."""
 
-import pathlib
 import time
 
 import keras
 import tensorflow as tf
 
+from data_pipelines import files
 from svg_tf.training.callbacks.means import IntervalMeans
 
 
@@ -20,8 +20,8 @@ class Scalars(keras.callbacks.Callback):
     def __init__(self, log_dir, batch_frames: int, every: int = 50, resume: dict | None = None):
         super().__init__()
         self.batch_frames, self.every, self._resume = batch_frames, every, resume
-        self._train = tf.summary.create_file_writer(str(pathlib.Path(log_dir) / "train"))
-        self._validation = tf.summary.create_file_writer(str(pathlib.Path(log_dir) / "validation"))
+        self._train = tf.summary.create_file_writer(str(files.located(log_dir) / "train"))
+        self._validation = tf.summary.create_file_writer(str(files.located(log_dir) / "validation"))
 
     def state(self) -> dict:
         return self._means.state()

@@ -1,11 +1,11 @@
 """Sample videos in TensorBoard."""
 
-import pathlib
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from data_pipelines import files
 from svg_tf import markers, summaries, visualization
 from svg_tf.evaluation.metrics import frame
 from svg_tf.families.interface import ShowsKeypoints
@@ -35,7 +35,7 @@ class VideoSummary(keras.callbacks.Callback):
             raise ValueError(f"every and n_samples must be at least 1, got {every} and {n_samples}.")
         self.frames, self.n_past, self.n_samples, self.seed = frames, n_past, n_samples, seed
         self.every, self.fps = every, fps
-        self._writer = tf.summary.create_file_writer(str(pathlib.Path(log_dir) / "videos"))
+        self._writer = tf.summary.create_file_writer(str(files.located(log_dir) / "videos"))
 
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.every:

@@ -119,11 +119,11 @@ def test_figure_5_uses_one_start_and_figure_6_one_motion(run):
         (["evaluate", "RUN", "--lpips", "absent.npz"], "absent.npz"),
         (["figures", "RUN", "--sequences", "-1"], "--sequences must be an integer of at least 1, got -1"),
         (["figures", "RUN", "--figure", "7"], "Unknown figure '7'; figures of this run's model: 3, 5, 6, 9, 11, all."),
-        (["figures", "RUN", "--data-dir", "gs://bucket"], "gs:// is not supported"),
+        (["figures", "RUN", "--data-dir", "s3://bucket"], "s3:// is not supported"),
         (["evaluate", "RUN", "--moving", "--data", "kth"], "--moving is for generated sequences"),
         (["evaluate", "RUN", "--out", "RUN"], "which is read"),
         (["compare", "RUN", "--out", "x"], "at least two"),
-        (["compare", "RUN", "gs://bucket/run", "--out", "x"], "gs:// is not supported"),
+        (["compare", "RUN", "s3://bucket/run", "--out", "x"], "s3:// is not supported"),
     ],
 )
 def test_wrong_arguments(run, arguments, message, capsys, tmp_path, monkeypatch):

@@ -259,5 +259,5 @@ def test_one_process_at_a_time_and_no_output_over_an_input(model, frames, tmp_pa
         evaluation.evaluate(model, frames, OPTIONS, tmp_path / "held")
     with pytest.raises(ValueError, match="which is read"):
         evaluation.evaluate(model, frames, dataclasses.replace(OPTIONS, fvd=str(tmp_path / "held")), tmp_path / "held")
-    with pytest.raises(ValueError, match="gs:// is not supported"):
-        evaluation.evaluate(model, frames, OPTIONS, "gs://bucket/report")
+    with pytest.raises(ValueError, match="s3:// is not supported"):
+        evaluation.evaluate(model, frames, OPTIONS, "s3://bucket/report")

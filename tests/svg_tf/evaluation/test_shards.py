@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 
+import numpy as np
 import pytest
 
 from data_pipelines import claims
@@ -44,6 +45,9 @@ def test_two_processes_two_devices_and_a_killed_one_give_the_report_of_one(tmp_p
     assert [line for line in lines if line.startswith("40/40 sequences")]
     ended(devices)
     same(tmp_path / "one", tmp_path / "devices")
+    with np.load(tmp_path / "one.npz") as drawn, np.load(tmp_path / "devices.npz") as by_two:  # in order, and the same numbers
+        assert len(drawn.files) == 4 and drawn["places"].tolist() == [[0, 0], [8, 0], [16, 0]]
+        assert all(np.array_equal(drawn[name], by_two[name]) for name in drawn.files)
     killed = start(tmp_path / "two", "1/2", "1", "hang")  # stands still in its second chunk
     for line in killed.stdout:
         if line.startswith("HANGS"):

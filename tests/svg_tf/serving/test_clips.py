@@ -90,7 +90,7 @@ def test_the_client_loads_neither_tensorflow_nor_tfds():
 
 
 def test_an_address_is_no_file():
-    for address in ("gs://bucket/a.gif", pathlib.Path("gs://bucket/a.gif"), "https://host/a.mp4"):
+    for address in ("s3://bucket/a.gif", pathlib.Path("s3://bucket/a.gif"), "https://host/a.mp4"):
         with pytest.raises(ValueError, match=":// is not supported"):
             clips.read(address, SIZE)
 

@@ -16,9 +16,11 @@ PROGRAM = pathlib.Path(__file__).parents[2] / "programs" / "replicas.py"
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
+    folders = {n: tmp_path_factory.mktemp(f"run{n}") for n in (1, 2, 4)}
+
     def run(n):
         process = subprocess.run(
-            [sys.executable, str(PROGRAM), str(tmp_path_factory.mktemp(f"run{n}")), str(n)], capture_output=True, text=True,
+            [sys.executable, str(PROGRAM), str(folders[n]), str(n), str(folders[1])], capture_output=True, text=True,
             timeout=600, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TF_CPP_MIN_LOG_LEVEL": "3"},
         )  # fmt: skip
         assert process.returncode == 0, process.stderr[-3000:]
@@ -113,6 +115,18 @@ def test_the_whole_program_on_two_replicas(results):
         worst = differences(results[1][what], results[2][what])
         assert max(worst.values()) < 1e-4, worst
     assert max(differences(results[1]["run"], results[1]["averaged"]).values()) > 1e-3
+
+
+def test_a_run_of_one_replica_goes_on_on_two_in_another_folder(results):
+    """Bit for bit in what it goes on from, and within rounding in what comes of it."""
+    one, two = results[1], results[2]
+    assert one["restored"] == two["restored"] and any("/averages/" in name for name in one["restored"])
+    worst = differences(one["moved"], two["moved"])
+    assert max(worst.values()) < 1e-4, worst
+    assert max(differences(one["run"], one["moved"]).values()) > 1e-3
+    shown = {name: value for name, value in one["curves"].items() if "speed/" not in name}
+    assert {"train/epoch/loss 3", "train/epoch/loss 6", "validation/epoch/loss 6"} <= set(shown)
+    assert {name: two["curves"][name] for name in shown} == pytest.approx(shown, rel=1e-4, abs=1e-6)
 
 
 def test_gradients_equal(results):

@@ -99,7 +99,8 @@ def test_two_workers_equal_one_and_go_on_after_one_was_stopped_and_one_was_lost(
     assert last_step(tmp_path / "two") == 3
     (chief, message), (lost, _) = ended(start(tmp_path / "two", 2, signal.SIGKILL, 5))
     assert (chief, lost) == (75, -signal.SIGKILL), message[-3000:]
-    assert re.search(r"A worker of this job is gone \(.*aborted by: .+\)\. Start all workers again", message), message[-3000:]
+    named = r"^Of this job's 2 workers, index 1 \(at 127\.0\.0\.1:[0-9]+\) is gone\. Start all workers again \(exit status 75\)"
+    assert re.search(named, message, re.MULTILINE), message[-3000:]
     assert last_step(tmp_path / "two") == 4
     for code, error in ended(start(tmp_path / "two", 2)):
         assert code == 0, error[-3000:]
@@ -138,7 +139,7 @@ def test_the_other_workers_end_where_the_chief_is_refused(tmp_path):
     with files.locked(tmp_path / "run", "trains in"):
         (chief, error), (other, also) = ended(launched([command, command]))
     assert (chief, other) == (75, 75), (error[-3000:], also[-3000:])
-    assert "Another process trains in" in error and "A worker of this job is gone" in also
+    assert "Another process trains in" in error and "Of this job's 2 workers, index 0 (at " in also
     assert "Traceback" not in error + also
 
 

@@ -80,11 +80,11 @@ def test_a_run_that_has_saved_nothing_takes_its_corrected_configuration(tmp_path
         training.train(TINY, tmp_path / "file", verbose=False)
 
 
-@pytest.mark.parametrize("path", ["gs://bucket/run", "s3://bucket/run", "hdfs://host/run"])
+@pytest.mark.parametrize("path", ["s3://bucket/run", "s3:/bucket/run", "hdfs://host/run"])
 def test_addresses_are_no_folders(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for call in (lambda: training.train(TINY, path), lambda: training.read_config(pathlib.Path(path))):
-        with pytest.raises(ValueError, match="must be on a file system of this machine"):
+        with pytest.raises(ValueError, match="is not supported"):
             call()
     assert not any(tmp_path.iterdir())
 
