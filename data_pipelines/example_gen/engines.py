@@ -14,6 +14,7 @@ Run = Callable[[Callable[[Any], None], Sequence[Any]], None]
 DASK = "DaskRunner"
 """By this name Dask itself is meant, without Beam, whose own runner for it leaves its cluster open."""
 _DASK_OPTIONS = ("dask_client_address", "dask_workers")
+_DASK_WORKER = {"DASK_LOGGING__DISTRIBUTED": "error", "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False"}
 _CONNECT = 20  # seconds
 _LOG_LEVEL = "default_sdk_harness_log_level"
 
@@ -69,7 +70,7 @@ def _dask(given: dict[str, str]) -> Run:
 
 def _client(distributed, address: str | None, workers: int):
     if not address:  # on this machine, not to be reached from others; one thread for each worker is one core for each
-        local = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "env": {"DASK_LOGGING__DISTRIBUTED": "error"}}
+        local = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "env": _DASK_WORKER}
         return distributed.Client(n_workers=workers, threads_per_worker=1, **local)
     try:
         return distributed.Client(address, timeout=_CONNECT)

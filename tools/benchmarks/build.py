@@ -80,26 +80,30 @@ def generate(folder: pathlib.Path, gigabytes: float, raw: bool, clips: int | Non
 
 
 @contextlib.contextmanager
-def largest_child():
-    """Gives a list of one number: peak resident bytes of the largest process below this one, looked at each 0.2 s."""
-    largest, ended = [0], threading.Event()
+def most_of_children():
+    """Gives two numbers, looked at twice a second: resident bytes and processor seconds, each the most of a process below."""
+    most, ended = [0, 0.0], threading.Event()
+
+    def look(process):
+        below = []
+        for path in process.glob("task/*/children"):
+            with contextlib.suppress(OSError):  # a thread that has ended
+                below += path.read_text().split()
+        for child in (pathlib.Path("/proc", number) for number in below):
+            look(child)
+            with contextlib.suppress(OSError, IndexError):  # it has ended
+                used = child.joinpath("stat").read_text().rpartition(")")[2].split()[11:13]
+                peak = child.joinpath("status").read_text().partition("VmHWM:")[2].split()[0]
+                most[:] = max(most[0], int(peak) * 1024), max(most[1], sum(map(int, used)) / os.sysconf("SC_CLK_TCK"))
 
     def watch():
-        while not ended.wait(0.2):
-            below, entries = {os.getpid()}, []
-            for path in pathlib.Path("/proc").glob("[0-9]*/status"):
-                with contextlib.suppress(OSError):  # it has ended
-                    lines = dict(line.split(":\t", 1) for line in path.read_text().splitlines() if ":\t" in line)
-                    entries.append((int(lines["Pid"]), int(lines["PPid"]), lines.get("VmHWM", "0 kB")))
-            for process, parent, peak in sorted(entries):
-                if parent in below:
-                    below.add(process)
-                    largest[0] = max(largest[0], int(peak.split()[0]) * 1024)
+        while not ended.wait(0.5):
+            look(pathlib.Path("/proc/self"))
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
     try:
-        yield largest
+        yield most
     finally:
         ended.set()
         thread.join()
@@ -116,7 +120,7 @@ def build_one(source: str, data_dir: str, size, ranges: str, workers: int, engin
     tfds.disable_progress_bar()
     builder = kth.Kth(config=kth.KthConfig.of(size, ranges), data_dir=data_dir, options=base.BuildOptions(source=source))
     start = time.perf_counter(), time.process_time()
-    with contextlib.redirect_stdout(io.StringIO()), largest_child() as largest:
+    with contextlib.redirect_stdout(io.StringIO()), most_of_children() as most:
         path = base.build(builder, **(ENGINES[engine](workers) if workers else {}))
     seconds, own = time.perf_counter() - start[0], time.process_time() - start[1]
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -126,7 +130,9 @@ def build_one(source: str, data_dir: str, size, ranges: str, workers: int, engin
         "stored_bytes": sum(file.stat().st_size for file in pathlib.Path(path).glob("*.tfrecord*")),
         "records": sum(split.num_examples for split in builder.info.splits.values()),
         "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        "worker_bytes": largest[0],
+        "own_processor_seconds": own,
+        "worker_bytes": most[0],
+        "worker_processor_seconds": most[1],
     }
 
 
@@ -212,7 +218,8 @@ def show(result: dict, stored_as: str, first_seconds: float) -> None:
     """One build's table."""
     cores, processor = result["cores"], result["processor_seconds"]
     print(f"workers              {result['workers']:10d}, {first_seconds / result['seconds']:.2f} times the first build's speed")
-    print(f"build                {result['seconds']:10.1f} s on {cores} cores ({processor:.1f} s of processor)")
+    each = f"{result['own_processor_seconds']:.1f} of the process, {result['worker_processor_seconds']:.1f} of its busiest worker"
+    print(f"build                {result['seconds']:10.1f} s on {cores} cores ({processor:.1f} s of processor: {each})")
     print(f"times real time      {result['times_real_time']:10.1f}")
     print(f"stored               {result['stored_bytes'] / 1e9:10.3f} GB, {result['records']} records of {stored_as} px")
     print(f"peak resident memory {result['peak_bytes'] / 1e9:10.3f} GB; largest worker's {result['worker_bytes'] / 1e9:.3f} GB")
