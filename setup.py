@@ -95,6 +95,7 @@ setup(
         "importlib_resources",
         "tensorboard>=2.19,<2.22",
         "tensorflow-metadata>=1.16",
+        "etils[epath]>=1.9",
         "protobuf>=4.25",
         "google-crc32c>=1.5",
         "numpy>=1.26",

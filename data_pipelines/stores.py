@@ -110,6 +110,8 @@ def _gfile(path):
 class _Reader(io.RawIOBase):
     """A file of a store, read where it is wanted."""
 
+    _file = None  # where opening fails there is none to close
+
     def __init__(self, path: "StorePath"):
         super().__init__()
         self._path, self._place, self._size = path, 0, path.stat().st_size
@@ -138,7 +140,7 @@ class _Reader(io.RawIOBase):
         return len(content)
 
     def close(self) -> None:
-        if not self.closed:
+        if not self.closed and self._file is not None:
             self._file.close()
         super().close()
 
