@@ -22,7 +22,8 @@ import numpy as np
 from data_pipelines import arrays, clip_encoding, tf_records
 from data_pipelines.clips.errors import ClipError
 
-FOLDER = ".parts"
+_FOLDER = ".parts"
+_DONE = "done"  # a folder of its own: it is looked at twice a second
 _MOST_TASKS = 1000  # of a split; more would be as many files
 _COLUMNS = ("high", "low", "offset", "size", "num_frames", "num_chunks", "longest_chunk")
 
@@ -49,6 +50,13 @@ class Part(NamedTuple):
     path: str
     records: np.ndarray
     skipped: list[str]
+
+
+def make_folder(directory: str) -> str:
+    """Where parts lie, below the folder of a data set; absolute, for workers may have another current one."""
+    folder = os.path.join(os.path.abspath(directory), _FOLDER)
+    os.makedirs(os.path.join(folder, _DONE))
+    return folder
 
 
 def tasks(split: str, jobs: list[Any], read_job, fields: Mapping[str, clip_encoding.Field], folder: str) -> list[PartTask]:
@@ -90,12 +98,12 @@ def read_part(task: PartTask) -> Part:
 
 def counted(folder: str, split: str) -> int:
     """Jobs of a split that workers have finished by now. One that was done again counts again."""
-    return sum(file.stat().st_size for file in pathlib.Path(folder).glob(f"{split}.done.*"))
+    return sum(file.stat().st_size for file in pathlib.Path(folder, _DONE).glob(f"{split}.*"))
 
 
 def _count(task: PartTask) -> None:
     """A byte in a file of this process: engines have no count of their own that can be asked while they run."""
-    path = os.path.join(task.folder, f"{task.split}.done.{socket.gethostname()}-{os.getpid()}")
+    path = os.path.join(task.folder, _DONE, f"{task.split}.{socket.gethostname()}-{os.getpid()}")
     with contextlib.suppress(OSError), open(path, "ab") as file:
         file.write(b".")
 

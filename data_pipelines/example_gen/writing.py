@@ -57,8 +57,7 @@ def write(
 
     Raises `ValueError` (`ClipError` for bad clips) for what the source is to blame for, and what engine and disk raise.
     """
-    folder = os.path.join(os.path.abspath(directory), parts.FOLDER)  # workers may have another current one
-    os.mkdir(folder)
+    folder = parts.make_folder(directory)
     tasks = {split.name: parts.tasks(split.name, split.jobs, read_job, fields, folder) for split in splits}
     every = [task for of_split in tasks.values() for task in of_split]
     if run is None:

@@ -1,6 +1,8 @@
 """Parts and shards: the order is TFDS's, and neither the parts nor who wrote them can be seen in the bytes."""
 
 import os
+import pathlib
+import shutil
 
 import clip_files
 import numpy as np
@@ -58,19 +60,18 @@ def test_a_shard_that_is_cut_short(tmp_path, monkeypatch):
 
 
 def test_a_task_done_twice_leaves_the_same_bytes_and_none_where_the_build_is_over(tmp_path):
-    (task,) = parts.tasks("train", JOBS[:1], clip_files.read_numbered, FIELDS, str(tmp_path))
+    folder = pathlib.Path(parts.make_folder(str(tmp_path)))
+    (task,) = parts.tasks("train", JOBS[:1], clip_files.read_numbered, FIELDS, str(folder))
 
     def content():
-        return {path.name: path.read_bytes() for path in tmp_path.iterdir() if "done" not in path.name}
+        return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
     parts.write_part(task)
     first = content()
     parts.write_part(task)
     assert content() == first and sorted(first) == [f"train-0000.{kind}" for kind in ("json", "npz", "records")]
-    assert parts.counted(str(tmp_path), "train") == 2
-    for path in tmp_path.iterdir():
-        path.unlink()
-    tmp_path.rmdir()
+    assert parts.counted(str(folder), "train") == 2
+    shutil.rmtree(folder)
     with pytest.raises(FileNotFoundError):
         parts.write_part(task)
-    assert not tmp_path.exists()
+    assert not folder.exists()
